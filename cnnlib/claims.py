@@ -1,0 +1,324 @@
+"""The ledger: what the lecture notes state, and what came out when it was executed.
+
+`claims.yml` holds one entry per statement, and the answers to the exercises.
+A chapter measures and reports:
+
+    check("lenet/parameters", count)    # compare, show one line, or raise ClaimError
+    cite("lenet/reference")             # a statement that only a source can settle
+    check("lenet/exercise-c1", answer)  # an exercise: right, not yet, or not answered
+
+Write the id as a literal string in a code cell: `homes` finds it there.
+"""
+
+import difflib
+import html
+import json
+import numbers
+import re
+import sys
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+LEDGER = Path(__file__).with_name("claims.yml")
+VERDICTS = ("holds", "corrected", "imprecise", "contested")
+CALL = re.compile(r"""\b(?:check|cite)\(\s*["']([^"']+)["']""")
+CODE_CELL = re.compile(r"^```\{code-cell\}.*?^```$", re.MULTILINE | re.DOTALL)
+
+
+class ClaimError(AssertionError):
+    """The ledger and the chapter do not agree; the message says where."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """One statement of the notes; the comment at the top of claims.yml explains each
+    field. A field that an entry leaves out is None (refs and comment: empty)."""
+
+    id: str
+    chapter: str
+    statement: str
+    verdict: str
+    settled: str
+    says: object = None
+    notes: str | None = None
+    right: object = None
+    band: tuple[float, float] | None = None
+    tolerance: float = 0
+    how: str | None = None
+    comment: str = ""
+    paper: str | None = None
+    refs: tuple[str, ...] = ()
+
+    @property
+    def answer(self):
+        """The right value: `right`, or what the notes say where that is right."""
+        return self.says if self.right is None else self.right
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exercise:
+    """A question to the reader; `hint` is what a wrong answer gets."""
+
+    id: str
+    chapter: str
+    question: str
+    answer: object
+    hint: str
+    tolerance: float = 0
+    how: str | None = None
+
+
+class Line:
+    """One line of the ledger, as plain text and as HTML that needs no style sheet."""
+
+    def __init__(self, kind, label, text, source=None):
+        self.text = f"[{label}] {text}" + (f" Source: {source}" if source else "")
+        self.html = (
+            f'<p class="claim claim-{kind}"><strong>{label}</strong> '
+            + html.escape(text)
+            + (f' <a href="{html.escape(source)}">source</a>' if source else "")
+            + "</p>"
+        )
+
+    def __repr__(self):
+        return self.text
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        return {"text/plain": self.text, "text/html": self.html}
+
+
+@cache
+def _ledger():
+    """Read and validate claims.yml once: ({id: Statement}, {id: Exercise})."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    entries = yaml.load(LEDGER.read_text(encoding="utf-8"), loader)
+    return tuple(
+        {id: _entry(kind, id, fields) for id, fields in (entries[part] or {}).items()}
+        for kind, part in ((Statement, "statements"), (Exercise, "exercises"))
+    )
+
+
+def _entry(kind, id, fields):
+    try:
+        entry = kind(id=id, **{name: _frozen(value) for name, value in fields.items()})
+    except TypeError as error:
+        raise ClaimError(f"claims.yml, {id}: {error}.") from None
+    if id.partition("/")[0] != entry.chapter:
+        raise ClaimError(f"claims.yml, {id}: the chapter is {entry.chapter}.")
+    if kind is Statement and (fault := _fault(entry)):
+        raise ClaimError(f"claims.yml, {id}: {fault}.")
+    return entry
+
+
+def _fault(entry):
+    """What an entry lacks, or None."""
+    if entry.verdict not in VERDICTS:
+        return f"the verdict {entry.verdict!r} is none of {', '.join(VERDICTS)}"
+    if entry.settled not in ("check", "cite"):
+        return f"settled is {entry.settled!r}, neither check nor cite"
+    if entry.settled == "cite":
+        return None if entry.paper else "a cited statement needs a link in paper"
+    if entry.answer is None and entry.band is None:
+        return "a checked statement needs says, right or band"
+    if entry.verdict == "corrected" and (
+        entry.says is None
+        or entry.right is None
+        or _agrees(entry.right, entry.says, entry.tolerance)
+    ):
+        return "a corrected statement needs says and right, and they must differ"
+    return None
+
+
+def _frozen(value):
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+
+
+def statements():
+    """All statements, in the order of claims.yml."""
+    return tuple(_ledger()[0].values())
+
+
+def exercises():
+    """All exercises, in the order of claims.yml."""
+    return tuple(_ledger()[1].values())
+
+
+def check(id, measured):
+    """Compare a measurement with the ledger and show one line; for an exercise, mark
+    the answer. Raises ClaimError where the recorded verdict no longer stands:
+
+    holds      the notes' value and the right one both agree with the measurement
+    corrected  the right value agrees, the notes' value does not
+    imprecise  the right value agrees
+    contested  the right value agrees, or the measurement lies inside the band
+    """
+    entry = _find(id)
+    if isinstance(entry, Exercise):
+        return _show(_mark(entry, measured))
+    if entry.settled == "cite":
+        raise ClaimError(f"{id} is settled by its source: use cite({id!r}).")
+    measured = _plain(measured)
+    if reason := _refuted(entry, measured):
+        raise ClaimError(
+            f"{id}: measured {measured!r}, but {reason}; correct the cell or the ledger."
+        )
+    return _show(_report(entry, measured))
+
+
+def cite(id):
+    """Show the line of a statement that only its source can settle."""
+    entry = _find(id)
+    if isinstance(entry, Exercise) or entry.settled == "check":
+        raise ClaimError(f"{id} is settled by a value: use check({id!r}, value).")
+    return _show(
+        Line(
+            entry.verdict,
+            entry.verdict,
+            _joined(entry.statement, entry.comment),
+            entry.paper,
+        )
+    )
+
+
+def _find(id):
+    """The statement or exercise of that id."""
+    known = _ledger()[0] | _ledger()[1]
+    if id in known:
+        return known[id]
+    nearest = ", ".join(difflib.get_close_matches(id, known, n=3, cutoff=0))
+    raise ClaimError(f"claims.yml has no {id!r}; the nearest ids are {nearest}.")
+
+
+def _refuted(entry, measured):
+    """Why a measurement does not support the recorded verdict, or None."""
+    if entry.band:
+        low, high = entry.band
+        inside = isinstance(measured, int | float) and low <= measured <= high
+        return None if inside else f"the band is {low} to {high}"
+    tolerance = entry.tolerance if entry.right is None else 0
+    if not _agrees(measured, entry.answer, tolerance):
+        return f"{entry.answer!r} is recorded as right"
+    if entry.says is None or entry.verdict not in ("holds", "corrected"):
+        return None
+    if _agrees(measured, entry.says, entry.tolerance) != (entry.verdict == "holds"):
+        return f"the notes' {entry.says!r} is recorded as {entry.verdict}"
+    return None
+
+
+def _agrees(measured, value, tolerance=0):
+    """Whole numbers, texts and truth values must be equal; a decimal fraction agrees
+    with what rounds to its digits; a tolerance (relative) replaces both rules."""
+    if isinstance(value, tuple):
+        return (
+            isinstance(measured, tuple)
+            and len(measured) == len(value)
+            and all(map(_agrees, measured, value, [tolerance] * len(value)))
+        )
+    if isinstance(measured, tuple):
+        return False
+    if isinstance(value, bool | str) or isinstance(measured, bool | str):
+        return type(measured) is type(value) and measured == value
+    if tolerance:
+        return abs(measured - value) <= tolerance * abs(value)
+    if isinstance(value, float):
+        last_digit = 10.0 ** Decimal(repr(value)).as_tuple().exponent
+        return abs(measured - value) <= 0.5 * last_digit
+    return measured == value
+
+
+def _plain(value):
+    """Tensors, arrays, NumPy scalars and sequences as plain Python values."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return tuple(map(_plain, value))
+    if isinstance(value, bool | str):
+        return value
+    if isinstance(value, numbers.Real):
+        return int(value) if isinstance(value, numbers.Integral) else float(value)
+    raise ClaimError(
+        f"cannot compare a {type(value).__name__}; pass a number, a truth value, "
+        "a text, or a list of these."
+    )
+
+
+def shown(value):
+    """A value as the book prints it: 60,000 or 9.677 or yes or (6, 28, 28)."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(shown, value))})"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _report(entry, measured):
+    result = shown(measured)
+    if entry.band:
+        result = (
+            f"⟨{result}⟩ (expected {shown(entry.band[0])} to {shown(entry.band[1])})"
+        )
+    said = entry.notes or (None if entry.says is None else shown(entry.says))
+    values = f"Notes: {said}; measured: {result}." if said else f"Measured: {result}."
+    text = _joined(entry.statement, values, entry.comment)
+    return Line(entry.verdict, entry.verdict, text, entry.paper)
+
+
+def _mark(exercise, answer):
+    """The line that a reader's answer gets."""
+    if answer is ...:
+        return Line("open", "exercise", "Not answered yet.")
+    try:
+        right = _agrees(_plain(answer), _frozen(exercise.answer), exercise.tolerance)
+    except ClaimError:
+        right = False
+    if right:
+        return Line(
+            "right", "exercise", f"Right. The answer is {shown(exercise.answer)}."
+        )
+    return Line("wrong", "exercise", f"Not yet. Hint: {exercise.hint}")
+
+
+def _joined(*sentences):
+    return " ".join(filter(None, sentences))
+
+
+def _show(line):
+    ipython = sys.modules.get("IPython")
+    if ipython and ipython.get_ipython():
+        ipython.display.display(line)
+    else:
+        print(line)
+
+
+def homes(folder):
+    """Where the statements and exercises are shown: {id: (stem of a chapter, ...)} from
+    the code cells of the notebooks (.ipynb) or of their texts (.md) in `folder`."""
+    found = {}
+    for path in sorted(Path(folder).glob("*")):
+        for id in CALL.findall(_code(path)):
+            found.setdefault(id, {})[path.stem] = True
+    return {id: tuple(stems) for id, stems in found.items()}
+
+
+def _code(path):
+    if path.suffix == ".md":
+        return "\n".join(CODE_CELL.findall(path.read_text(encoding="utf-8")))
+    if path.suffix == ".ipynb":
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        code = (
+            "".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"
+        )
+        return "\n".join(code)
+    return ""
+
+
+def homeless(folder):
+    """The statements that no chapter in `folder` shows yet."""
+    shown_somewhere = homes(folder)
+    return tuple(entry for entry in statements() if entry.id not in shown_somewhere)
