@@ -1,0 +1,269 @@
+"""Fashion-MNIST as tensors, and batches of them made on the device.
+
+Xiao, Rasul and Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking
+Machine Learning Algorithms", 2017, https://arxiv.org/abs/1708.07747. The images are MIT
+licensed (see datasets/fashion_mnist/LICENSE). The first 10,000 training and 2,000 test
+images ship with this package; more are read from local IDX files or downloaded by
+torchvision.
+"""
+
+import gzip
+import hashlib
+import lzma
+import os
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+
+CLASSES = (
+    "T-shirt",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+
+# Mean and standard deviation of the 60,000 training images scaled to [0, 1]:
+#   x = fashion_mnist(train=60_000)[0].images / 255; x.mean(), x.std(correction=0)
+MEAN, STD = 0.2860, 0.3530
+
+# Part: (images in the full set, images shipped, [(IDX file, SHA-256 of the full file,
+# SHA-256 of the shipped head of it)]), both checksums of the uncompressed file.
+PARTS = {
+    "train": (
+        60_000,
+        10_000,
+        [
+            (
+                "train-images-idx3-ubyte",
+                "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+                "ed2e37ed5a3a57d212141a69fe0a0de5a7126ffba14ac3f7e76f5f52cc04b1f0",
+            ),
+            (
+                "train-labels-idx1-ubyte",
+                "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+                "a69f2dad024ca220a8c4d85f621fdf929042d40c444abde2868903e9220ad517",
+            ),
+        ],
+    ),
+    "test": (
+        10_000,
+        2_000,
+        [
+            (
+                "t10k-images-idx3-ubyte",
+                "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+                "862035b0a96959b614c9574f4c2b0ae9584ca234813e8d6d7adb7838b12ca46b",
+            ),
+            (
+                "t10k-labels-idx1-ubyte",
+                "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+                "aa3f574d30afaf0d4d9da084a6f8541771e20693d6a97fae6e9a4953fca8f078",
+            ),
+        ],
+    ),
+}
+SHIPPED = Path(__file__).parent / "datasets" / "fashion_mnist"
+CACHE = Path("~/.cache/cnnlib").expanduser()  # where torchvision downloads to
+FOLDERS = (
+    Path("data/FashionMNIST/raw"),  # torchvision with root="data", its usual folder
+    CACHE / "FashionMNIST" / "raw",
+    Path("/usr/share/datasets/fashion-mnist"),  # Debian's dataset-fashion-mnist
+)
+
+
+class Images(NamedTuple):
+    """Pictures and their classes: images uint8 (N, 1, 28, 28), labels int64 (N,)."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+
+
+def fashion_mnist(train=10_000, test=2_000):
+    """The first `train` training images and the first `test` test images.
+
+    Returns a pair of `Images`. Up to 10,000 and 2,000 come with the package. Beyond
+    that the IDX files are looked for in the folder named by the environment variable
+    CNNLIB_DATA, then in `FOLDERS`, and at last downloaded; wherever they come from
+    their checksums are the same, so results do not depend on the source.
+
+    Raises ValueError for a number of images that does not exist, and DataError for a
+    file that is missing and cannot be downloaded, or is corrupt.
+    """
+    return _part("train", train), _part("test", test)
+
+
+class DataError(OSError):
+    """A data file is missing or corrupt; the message says which and what to do."""
+
+
+def _part(part, count):
+    total, shipped, files = PARTS[part]
+    if not 1 <= count <= total:
+        raise ValueError(
+            f"Fashion-MNIST has {total:,} {part} images; {part}={count:,} is not "
+            f"between 1 and {total:,}."
+        )
+    if count <= shipped:
+        arrays = [_read(SHIPPED / f"{name}.xz", head) for name, _, head in files]
+    else:
+        arrays = [_read(_find(name), full) for name, full, _ in files]
+    images, labels = (array[:count].clone() for array in arrays)
+    return Images(images.unsqueeze(1), labels.long())
+
+
+def _find(name):
+    """Path of an IDX file, gzipped or not; downloads the data set if it is nowhere."""
+    named = os.environ.get("CNNLIB_DATA")
+    folders = [Path(named), Path(named) / "FashionMNIST" / "raw"] if named else []
+    for folder in [*folders, *FOLDERS]:
+        for path in (folder / name, folder / f"{name}.gz"):
+            if path.is_file():
+                return path
+    _download(name)
+    return CACHE / "FashionMNIST" / "raw" / name
+
+
+def _download(name):
+    from torchvision.datasets import FashionMNIST
+
+    try:
+        FashionMNIST(CACHE, download=True)
+    except (RuntimeError, OSError) as problem:
+        raise DataError(
+            f"{name} was found neither in CNNLIB_DATA nor in "
+            f"{', '.join(map(str, FOLDERS))}, and the download failed ({problem}). "
+            "Put the four IDX files of Fashion-MNIST "
+            "(https://github.com/zalandoresearch/fashion-mnist) into one folder and "
+            "set CNNLIB_DATA to it, or ask for no more than 10,000 training and "
+            "2,000 test images."
+        ) from problem
+
+
+def _read(path, checksum):
+    """IDX file -> uint8 tensor; the format is described at the end of
+    http://yann.lecun.com/exdb/mnist/: magic number, sizes, bytes."""
+    openers = {".gz": gzip.open, ".xz": lzma.open}
+    try:
+        with openers.get(path.suffix, open)(path, "rb") as file:
+            content = file.read()
+    except (OSError, EOFError, lzma.LZMAError) as problem:
+        raise DataError(_corrupt(path, checksum, str(problem))) from problem
+    found = hashlib.sha256(content).hexdigest()
+    if found != checksum:
+        raise DataError(_corrupt(path, checksum, f"SHA-256 {found}"))
+    ndim = content[3]
+    shape = struct.unpack(f">{ndim}I", content[4 : 4 + 4 * ndim])
+    data = torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=4 + 4 * ndim)
+    return data.reshape(shape)
+
+
+def _corrupt(path, checksum, found):
+    return (
+        f"{path} is missing or damaged ({found}); its uncompressed content must have "
+        f"SHA-256 {checksum}. Delete it and fetch it again."
+    )
+
+
+class Batches:
+    """Batches of (x, y): x float32 (B, 1, H, W) normalised, y int64 (B,).
+
+    The whole set stays on `device` as uint8 and a batch is an indexed tensor, so
+    nothing is copied or decoded while training. Normalisation and augmentation happen
+    per batch, on the device, in this order: resize to `size` x `size` pixels
+    (bilinear), random crop of a picture padded by `crop` black pixels, and a
+    left-right flip of half the pictures.
+
+    With `world_size` processes each sees the batches of its own `rank`: disjoint
+    shares of the same shuffled order, equally many images each. `seed` fixes order
+    and augmentation; every pass over the batches continues the random stream.
+    """
+
+    def __init__(
+        self,
+        data,
+        batch_size=128,
+        *,
+        shuffle=False,
+        flip=False,
+        crop=0,
+        size=None,
+        device="cpu",
+        seed=0,
+        rank=0,
+        world_size=1,
+    ):
+        images, labels = data
+        _check(images, labels)
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank={rank} is not between 0 and {world_size - 1}.")
+        self.device = torch.device(device)
+        self.images = images.to(self.device)
+        self.labels = labels.to(self.device)
+        self.batch_size, self.shuffle = batch_size, shuffle
+        self.flip, self.crop, self.size = flip, crop, size
+        self.rank, self.world_size = rank, world_size
+        self.generator = torch.Generator().manual_seed(seed)
+
+    @property
+    def count(self):
+        """Images that one pass of this process sees."""
+        return len(self.images) // self.world_size
+
+    def __len__(self):
+        return -(-self.count // self.batch_size)
+
+    def __iter__(self):
+        total = len(self.images)
+        order = torch.arange(total)
+        if self.shuffle:
+            order = torch.randperm(total, generator=self.generator)
+        mine = order[self.rank :: self.world_size][: self.count].to(self.device)
+        for index in mine.split(self.batch_size):
+            yield self._prepare(self.images[index]), self.labels[index]
+
+    def _prepare(self, images):
+        x = (images / 255 - MEAN) / STD
+        if self.size:
+            size = (self.size, self.size)
+            x = F.interpolate(x, size, mode="bilinear", align_corners=False)
+        if self.crop:
+            x = self._crop(x)
+        if self.flip:
+            flipped = torch.rand(len(x), generator=self.generator) < 0.5
+            flipped = flipped.to(self.device).view(-1, 1, 1, 1)
+            x = torch.where(flipped, x.flip(-1), x)
+        return x
+
+    def _crop(self, x):
+        """A window of the original size at a random place of the padded picture."""
+        height, width = x.shape[2:]
+        padded = F.pad(x, [self.crop] * 4, value=-MEAN / STD)
+        places = (len(x), 2)
+        offset = torch.randint(2 * self.crop + 1, places, generator=self.generator)
+        top, left = offset.to(self.device).T
+        rows = top.view(-1, 1, 1) + torch.arange(height, device=self.device).view(-1, 1)
+        columns = left.view(-1, 1, 1) + torch.arange(width, device=self.device)
+        which = torch.arange(len(x), device=self.device).view(-1, 1, 1)
+        return padded[which, :, rows, columns].permute(0, 3, 1, 2)
+
+
+def _check(images, labels):
+    if images.dtype != torch.uint8 or images.ndim != 4:
+        raise ValueError(
+            "Batches needs uint8 images of shape (N, C, H, W); got "
+            f"{images.dtype} of shape {tuple(images.shape)}."
+        )
+    if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
+        raise ValueError(
+            f"Batches needs one int64 label per image, shape ({len(images)},); got "
+            f"{labels.dtype} of shape {tuple(labels.shape)}."
+        )

@@ -1,0 +1,142 @@
+"""Training as a visible loop: `fit` yields one row per epoch, there is no trainer.
+
+The caller chooses seed, learning rate, optimiser and batches. Convolutions run in
+channels-last memory and, where the hardware is fast at it, in bfloat16 under autocast;
+`precision` decides that in one place and `hardware` says it in words.
+"""
+
+import math
+import os
+import time
+from functools import cache
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, OneCycleLR
+
+
+class Row(NamedTuple):
+    """One epoch: mean training loss, test accuracy in [0, 1], seconds for both."""
+
+    epoch: int
+    train_loss: float
+    test_accuracy: float
+    seconds: float
+
+
+def fit(
+    net, train, test, epochs, optimizer, loss=F.cross_entropy, schedule="one-cycle"
+):
+    """Train `net` on the batches `train`; yield a `Row` after every epoch.
+
+    `train` and `test` are `data.Batches` on one device, where `net` is moved too.
+    `loss(net(x), y)` is a mean over the batch. `schedule` scales the learning rate of
+    `optimizer` step by step: "one-cycle" (up to it and down to zero; Smith and Topin,
+    https://arxiv.org/abs/1708.07120), "cosine" (from it down to zero) or "constant".
+
+    Raises FloatingPointError, naming epoch and learning rate, when the loss is no
+    longer finite.
+    """
+    net.to(train.device, memory_format=torch.channels_last)
+    scheduler = _scheduler(optimizer, schedule, epochs * len(train))
+    for epoch in range(1, epochs + 1):
+        start = time.perf_counter()
+        net.train()
+        total = torch.zeros((), device=train.device)  # read once, at the epoch's end
+        rate = scheduler.get_last_lr()[0]
+        for x, y in train:
+            with autocast(train.device):
+                batch_loss = loss(net(_nhwc(x)), y)
+            optimizer.zero_grad()
+            batch_loss.backward()
+            optimizer.step()
+            scheduler.step()
+            total += batch_loss.detach() * len(y)
+        mean = total.item() / train.count
+        if not math.isfinite(mean):
+            raise FloatingPointError(
+                f"the training loss became {mean} in epoch {epoch}, which began at "
+                f"learning rate {rate:.3g}: lower the learning rate or check the "
+                "initialisation."
+            )
+        accuracy = evaluate(net, test)
+        yield Row(epoch, mean, accuracy, time.perf_counter() - start)
+
+
+@torch.no_grad()
+def evaluate(net, batches):
+    """Share of the images in `batches` that `net` puts into the right class."""
+    net.eval()
+    right = torch.zeros((), device=batches.device, dtype=torch.int64)
+    for x, y in batches:
+        with autocast(batches.device):
+            right += (net(_nhwc(x)).argmax(1) == y).sum()
+    return right.item() / batches.count
+
+
+def autocast(device):
+    """Context in which convolutions and dense layers run in `precision(device)`."""
+    dtype = precision(device)
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+
+
+@cache
+def precision(device):
+    """bfloat16 where it is faster than float32: on CUDA GPUs from Ampere on, and on
+    CPUs with AMX or AVX512-BF16 instructions; float32 elsewhere."""
+    if device.type == "cuda":
+        fast = torch.cuda.get_device_capability(device) >= (8, 0)
+    else:
+        fast = device.type == "cpu" and _cpu_is_fast_at_bfloat16()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def _cpu_is_fast_at_bfloat16():
+    supported = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in supported)
+
+
+def device():
+    """The accelerator torch sees, else the CPU."""
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device(
+        "cpu"
+    )
+
+
+def hardware():
+    """Device, threads and precision in a few words, such as "CPU, 2 threads, bf16"."""
+    where = device()
+    name = {torch.bfloat16: "bf16", torch.float32: "fp32"}[precision(where)]
+    if where.type == "cuda":
+        return f"{torch.cuda.get_device_name(where)}, {name}"
+    threads = torch.get_num_threads()
+    return f"{where.type.upper()}, {threads} thread{'s' * (threads > 1)}, {name}"
+
+
+def budget(small, full):
+    """`small` on a CPU, `full` where there is an accelerator; the environment variable
+    CNNLIB_BUDGET ("small" or "full") overrules."""
+    wanted = os.environ.get("CNNLIB_BUDGET")
+    if wanted not in (None, "small", "full"):
+        raise ValueError(f'CNNLIB_BUDGET is "small" or "full", not {wanted!r}.')
+    if wanted is None:
+        wanted = "small" if device().type == "cpu" else "full"
+    return small if wanted == "small" else full
+
+
+def _nhwc(x):
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _scheduler(optimizer, schedule, steps):
+    if schedule == "one-cycle":
+        peaks = [group["lr"] for group in optimizer.param_groups]
+        return OneCycleLR(optimizer, peaks, total_steps=steps, cycle_momentum=False)
+    if schedule == "cosine":
+        return CosineAnnealingLR(optimizer, steps)
+    if schedule == "constant":
+        return LambdaLR(optimizer, lambda step: 1.0)
+    raise ValueError(
+        f'schedule is "one-cycle", "cosine" or "constant", not {schedule!r}.'
+    )
