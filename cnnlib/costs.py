@@ -22,8 +22,8 @@ POOLINGS = {"max_pool2d", "avg_pool2d"}
 def output_size(size, kernel, stride=1, padding=0, dilation=1, ceil_mode=False):
     """Output positions of a convolution or pooling along one axis, as PyTorch counts.
 
-    floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1; `ceil_mode` takes
-    the ceiling, less a last window that would start in the padding (nn.MaxPool2d).
+    floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1; `ceil_mode`
+    takes the ceiling, less a last window that would start in the padding (nn.MaxPool2d).
     Raises ValueError when the kernel is larger than the padded input.
     """
     room = size + 2 * padding - dilation * (kernel - 1) - 1
@@ -117,7 +117,7 @@ def table(net, input_shape):
     networks need neither data nor time. Work that `net` does outside its children
     stands in a row "(net)".
     """
-    net = copy.deepcopy(net).to("meta").eval()
+    net = copy.deepcopy(net).float().to("meta").eval()
     counter = _Counter()
     names = [name for name, _ in net.named_children()]
     for name, child in net.named_children():

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from torchvision.datasets import FashionMNIST
 
 CLASSES = (
     "T-shirt",
@@ -133,8 +134,6 @@ def _find(name):
 
 
 def _download(name):
-    from torchvision.datasets import FashionMNIST
-
     try:
         FashionMNIST(CACHE, download=True)
     except (RuntimeError, OSError) as problem:

@@ -1,0 +1,179 @@
+"""Long experiments: what needs more seeds, images or epochs than a chapter may take.
+
+An experiment is a function `run(**setting) -> dict of results` with the list of
+settings it is run for. `python -m cnnlib.experiments NAME` runs what is missing, one setting
+after the other, and writes all rows with their provenance to book/results/NAME.json. A
+chapter draws those rows and runs the same function once, small, in view.
+
+A result belongs to the code and the settings it was made with: both go into a
+fingerprint that is stored with it, and `load` refuses a result whose fingerprint is no
+longer that of the experiment. Comments and docstrings do not count.
+"""
+
+import ast
+import datetime
+import hashlib
+import importlib
+import inspect
+import json
+import os
+import pkgutil
+import platform
+import subprocess
+import textwrap
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from cnnlib import train
+
+RESULTS = Path(__file__).parents[2] / "book" / "results"
+PROVENANCE = ("commit", "date", "machine", "torch", "seeds", "n")
+EXPERIMENTS = {}
+
+
+class Experiment(NamedTuple):
+    """`run(**setting)` for every setting; `depends` lists the functions, classes and
+    modules whose code the results hang on besides that of `run` itself."""
+
+    name: str
+    run: callable
+    settings: list
+    depends: tuple
+
+    def __call__(self, **setting):
+        return self.run(**setting)
+
+
+def experiment(name, settings, depends=()):
+    """Register the decorated function as the experiment `name`.
+
+    `settings` is a list of dictionaries of keyword arguments, JSON values only; a key
+    "seed" is reported as the seeds of the result.
+    """
+
+    def register(run):
+        EXPERIMENTS[name] = Experiment(name, run, settings, depends)
+        return EXPERIMENTS[name]
+
+    return register
+
+
+def names():
+    """Names of all experiments, those of the modules in this folder."""
+    for module in pkgutil.iter_modules(__path__):
+        if module.name != "__main__":
+            importlib.import_module(f"{__name__}.{module.name}")
+    return sorted(EXPERIMENTS)
+
+
+def find(name):
+    """The experiment called `name`; ValueError lists the names there are."""
+    if name not in names():
+        raise ValueError(f"no experiment {name!r}: choose from {names()}.")
+    return EXPERIMENTS[name]
+
+
+def load(name, folder=RESULTS):
+    """The committed result of experiment `name`: its rows and its provenance.
+
+    Raises ValueError when there is none, or when it was made with other settings or
+    code than the experiment has now.
+    """
+    path = folder / f"{name}.json"
+    remedy = f"Run `make experiments ONLY={name}`."
+    if not path.is_file():
+        raise ValueError(f"experiment {name!r} has no result in {folder}. {remedy}")
+    result = json.loads(path.read_text("utf-8"))
+    if missing := [key for key in PROVENANCE if not result.get(key)]:
+        raise ValueError(f"{path.name} does not say its {missing}. {remedy}")
+    if result["fingerprint"] != fingerprint(find(name)):
+        raise ValueError(
+            f"{path.name} was made with other code or settings than experiment "
+            f"{name!r} has now. {remedy}"
+        )
+    return result
+
+
+def source(result):
+    """One line on where a result comes from, to stand under its figure."""
+    return (
+        f"{result['n']} runs, seeds {', '.join(map(str, result['seeds']))}; "
+        f"{result['machine']}, torch {result['torch']}, {result['date']}, "
+        f"commit {result['commit']}."
+    )
+
+
+def complete(job, folder=RESULTS, progress=iter):
+    """Run the settings of `job` that have no row yet and write its result; the path.
+
+    Rows are kept as they are made, so a run that was killed goes on where it stopped.
+    `progress` wraps the list of settings still to run, as tqdm does.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    mark = fingerprint(job)
+    kept = folder / f"{job.name}.{mark}.partial.jsonl"
+    lines = kept.read_text("utf-8").splitlines() if kept.exists() else []
+    rows = [json.loads(line) for line in lines if line.endswith("}")]
+    done = [row["setting"] for row in rows]
+    with kept.open("a", encoding="utf-8") as file:
+        if lines and not lines[-1].endswith("}"):
+            file.write("\n")  # the row that was being written when the run was killed
+        for setting in progress([s for s in job.settings if s not in done]):
+            row = {"setting": setting, **job.run(**setting)}
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            rows.append(row)
+    rows.sort(key=lambda row: job.settings.index(row["setting"]))
+    seeds = sorted({s["seed"] for s in job.settings if "seed" in s})
+    facts = dict(zip(PROVENANCE, (*_here(), seeds, len(rows)), strict=True))
+    result = {"name": job.name, "fingerprint": mark, **facts, "rows": rows}
+    path = folder / f"{job.name}.json"
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    os.replace(new, path)
+    kept.unlink()
+    return path
+
+
+def fingerprint(job):
+    """Sixteen hexadecimal digits that change with the settings or the code of `job`."""
+    code = [_outline(_parse(thing)) for thing in (job.run, *job.depends)]
+    text = json.dumps([job.settings, code], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _parse(thing):
+    return ast.parse(textwrap.dedent(inspect.getsource(thing)))
+
+
+def _outline(node):
+    """A syntax tree without docstrings as lists, the same under every Python version
+    (newer ones add fields, which are empty for code that older ones can read)."""
+    if isinstance(node, list):
+        return [_outline(item) for item in node if not _is_docstring(item)]
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    if isinstance(node, ast.Constant):
+        return repr(node.value)
+    fields = [
+        [name, _outline(value)]
+        for name, value in ast.iter_fields(node)
+        if value is not None and value != []
+    ]
+    return [type(node).__name__, fields]
+
+
+def _is_docstring(node):
+    is_constant = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return is_constant and isinstance(node.value.value, str)
+
+
+def _here():
+    """Commit, date, machine and torch version of this run."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
+    git = subprocess.run(command, cwd=RESULTS.parent, capture_output=True, text=True)
+    today = datetime.date.today().isoformat()
+    machine = f"{platform.machine()}, {train.hardware()}"
+    return git.stdout.strip(), today, machine, torch.__version__

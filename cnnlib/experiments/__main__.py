@@ -1,0 +1,29 @@
+"""python -m cnnlib.experiments [NAME ...]: run the long experiments (default: all)."""
+
+import argparse
+
+from tqdm import tqdm
+
+from cnnlib import experiments
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="cnnlib.experiments", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="experiments to run")
+    parser.add_argument("--list", action="store_true", help="list them and stop")
+    options = parser.parse_args()
+    known = experiments.names()
+    if options.list:
+        print(*known, sep="\n")
+        return
+    try:
+        jobs = [experiments.find(name) for name in options.names or known]
+    except ValueError as problem:
+        parser.error(str(problem))
+    for job in jobs:
+        path = experiments.complete(job, progress=lambda s, job=job: tqdm(s, job.name))
+        print(f"{job.name}: {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Figures of the book: functions of numbers that draw into `ax` and return it.
+
+`use_style` is called once per chapter; the looks live in house.mplstyle.
+"""
+
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+
+def use_style():
+    """Use the book's style; in a notebook also draw at twice the resolution."""
+    plt.style.use(Path(__file__).parent / "house.mplstyle")
+    if "IPython" in sys.modules and sys.modules["IPython"].get_ipython():
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("retina")
+
+
+def pictures(images, titles=None, columns=8, limit=None, side=0.8):
+    """A grid of grey images (N, H, W), drawn dark on light; returns the axes (N,).
+
+    `limit` is the largest absolute value of a diverging scale, blue below and red above
+    zero, for filters and other signed images; without it each image has its own grey
+    scale. `side` is the width of one image in inches.
+    """
+    count = len(images)
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    height = rows * (side + (0.22 if titles is not None else 0.06))
+    _, axes = plt.subplots(
+        rows, columns, figsize=(columns * side, height), squeeze=False
+    )
+    scale = {"cmap": "gray_r"}
+    if limit is not None:
+        scale = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+    for ax in axes.flat:
+        ax.axis("off")
+    for index, image in enumerate(images):
+        axes.flat[index].imshow(image, **scale)
+        if titles is not None:
+            axes.flat[index].set_title(titles[index], fontsize=8, pad=2)
+    return axes.flatten()[:count]
+
+
+def bars(labels, values, ax=None, unit=""):
+    """Horizontal bars, the first on top, each with its value written beside it."""
+    ax = ax or plt.gca()
+    places = np.arange(len(values))
+    drawn = ax.barh(places, values)
+    ax.set_yticks(places, labels)
+    ax.invert_yaxis()
+    ax.bar_label(drawn, [f"{value:,}{unit}" for value in values], padding=3)
+    ax.margins(x=0.15)
+    ax.grid(visible=False, axis="y")
+    return ax
+
+
+def spread(groups, ax=None):
+    """One line per group of values: every value a dot, min to max a bar.
+
+    `groups` maps a label to its values, one per seed.
+    """
+    ax = ax or plt.gca()
+    for place, values in enumerate(groups.values()):
+        ax.hlines(place, min(values), max(values), linewidth=5, alpha=0.3)
+        ax.plot(values, [place] * len(values), "o", color="C0")
+    ax.set_yticks(range(len(groups)), groups)
+    ax.set_ylim(len(groups) - 0.5, -0.5)
+    return ax
+
+
+def confusion(counts, classes, ax=None):
+    """A confusion matrix of counts (K, K), true class by row, predicted by column."""
+    ax = ax or plt.gca()
+    counts = np.asarray(counts)
+    shares = counts / counts.sum(1, keepdims=True)
+    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            ax.text(
+                column, row, count, ha="center", va="center", color=colour, fontsize=8
+            )
+    ticks = range(len(classes))
+    ax.set_xticks(ticks, classes, rotation=45, ha="right")
+    ax.set_yticks(ticks, classes)
+    ax.set(xlabel="predicted", ylabel="true")
+    ax.grid(visible=False)
+    return ax

@@ -1,0 +1,190 @@
+"""Data: what ships equals the head of what is published; batches do what they say."""
+
+import gzip
+import hashlib
+import lzma
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision.datasets import mnist
+
+from cnnlib import data
+
+FULL = next(
+    (f for f in data.FOLDERS if (f / "train-labels-idx1-ubyte.gz").exists()), None
+)
+
+
+def test_the_default_set_ships_with_the_package():
+    train, test = data.fashion_mnist()
+    assert (
+        train.images.shape == (10_000, 1, 28, 28) and train.images.dtype == torch.uint8
+    )
+    assert test.images.shape == (2_000, 1, 28, 28) and test.labels.dtype == torch.int64
+    # the class counts of the head of the published label file
+    assert train.labels.bincount().tolist() == [
+        *[942, 1027, 1016, 1019, 974],
+        *[989, 1021, 1022, 990, 1000],
+    ]
+    assert [data.CLASSES[label] for label in train.labels[:3]] == [
+        *["Ankle boot", "T-shirt", "T-shirt"],
+    ]
+
+
+def test_shipped_files_are_read_as_torchvision_reads_them(tmp_path):
+    for _, _, files in data.PARTS.values():
+        for name, _, checksum in files:
+            content = lzma.open(data.SHIPPED / f"{name}.xz").read()
+            assert hashlib.sha256(content).hexdigest() == checksum
+            (tmp_path / name).write_bytes(content)
+            theirs = mnist.read_sn3_pascalvincent_tensor(str(tmp_path / name))
+            assert torch.equal(
+                data._read(data.SHIPPED / f"{name}.xz", checksum), theirs
+            )
+
+
+@pytest.mark.skipif(
+    FULL is None, reason="the full Fashion-MNIST is not on this machine"
+)
+def test_the_shipped_images_are_the_head_of_the_full_set():
+    full_train, full_test = data.fashion_mnist(train=60_000, test=10_000)
+    train, test = data.fashion_mnist()
+    assert torch.equal(full_train.images[:10_000], train.images)
+    assert torch.equal(full_train.labels[:10_000], train.labels)
+    assert torch.equal(full_test.images[:2_000], test.images)
+    assert torch.equal(full_test.labels[:2_000], test.labels)
+    scaled = full_train.images / 255
+    assert round(scaled.mean().item(), 4) == data.MEAN
+    assert round(scaled.std(correction=0).item(), 4) == data.STD
+
+
+@pytest.mark.parametrize("count", [0, 60_001])
+def test_more_images_than_exist_are_refused(count):
+    with pytest.raises(ValueError, match=f"60,000 train images; train={count:,}"):
+        data.fashion_mnist(train=count)
+
+
+def nowhere(monkeypatch, tmp_path):
+    monkeypatch.setattr(data, "FOLDERS", (tmp_path / "nothing",))
+    monkeypatch.setattr(data, "CACHE", tmp_path / "cache")
+
+
+def test_a_corrupt_file_is_named_with_its_checksum(monkeypatch, tmp_path):
+    nowhere(monkeypatch, tmp_path)
+    monkeypatch.setenv("CNNLIB_DATA", str(tmp_path))
+    name, checksum, _ = data.PARTS["train"][2][0]
+    path = tmp_path / f"{name}.gz"
+    path.write_bytes(gzip.compress(b"not pictures"))
+    with pytest.raises(data.DataError, match=f"{path}.*{checksum}"):
+        data.fashion_mnist(train=60_000)
+    path.write_bytes(gzip.compress(b"not pictures")[:-6])
+    with pytest.raises(data.DataError, match=f"{path}.*{checksum}"):
+        data.fashion_mnist(train=60_000)
+
+
+def test_a_missing_file_says_how_to_get_it_and_leaves_nothing(monkeypatch, tmp_path):
+    nowhere(monkeypatch, tmp_path)
+    monkeypatch.delenv("CNNLIB_DATA", raising=False)
+    mirror = Path(tmp_path / "unreachable").as_uri() + "/"
+    monkeypatch.setattr(data.FashionMNIST, "mirrors", [mirror])
+    with pytest.raises(data.DataError, match="train-images-idx3-ubyte.*CNNLIB_DATA"):
+        data.fashion_mnist(train=60_000)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def some(count=100):
+    images = torch.randint(256, (count, 1, 28, 28), dtype=torch.uint8)
+    return data.Images(images, torch.arange(count))
+
+
+def test_batches_are_normalised_and_in_order():
+    images = some()
+    batches = data.Batches(images, 32)
+    x, y = zip(*batches, strict=True)
+    assert [len(part) for part in y] == [32, 32, 32, 4] and len(batches) == 4
+    assert torch.equal(torch.cat(y), images.labels)
+    restored = torch.cat(x) * data.STD + data.MEAN
+    torch.testing.assert_close(restored * 255, images.images.float())
+
+
+def test_shuffling_keeps_every_image_and_depends_on_the_seed_alone():
+    images = some()
+    orders = [
+        torch.cat([y for _, y in data.Batches(images, 32, shuffle=True, seed=seed)])
+        for seed in (1, 1, 2)
+    ]
+    assert torch.equal(orders[0], orders[1]) and not torch.equal(orders[0], orders[2])
+    assert torch.equal(orders[0].sort().values, images.labels)
+    twice = data.Batches(images, 100, shuffle=True)
+    (_, first), (_, second) = next(iter(twice)), next(iter(twice))
+    assert not torch.equal(first, second)
+
+
+def test_ranks_see_disjoint_shares_of_one_order():
+    images = some(101)
+    shares = [
+        torch.cat(
+            [
+                y
+                for _, y in data.Batches(
+                    images, 7, shuffle=True, rank=rank, world_size=4
+                )
+            ]
+        )
+        for rank in range(4)
+    ]
+    assert [len(share) for share in shares] == [25] * 4
+    assert len(torch.cat(shares).unique()) == 100
+    with pytest.raises(ValueError, match="rank=4"):
+        data.Batches(images, rank=4, world_size=4)
+
+
+def test_flips_mirror_about_half_of_the_images():
+    images = some(1000)
+    (x, _), (plain, _) = (
+        next(iter(data.Batches(images, 1000, flip=flip))) for flip in (True, False)
+    )
+    mirrored = (x == plain.flip(-1)).flatten(1).all(1)
+    kept = (x == plain).flatten(1).all(1)
+    assert (mirrored ^ kept).all() and 400 < mirrored.sum() < 600
+
+
+def test_crops_are_windows_of_the_padded_image():
+    images = some(200)
+    x, _ = next(iter(data.Batches(images, 200, crop=2)))
+    plain, _ = next(iter(data.Batches(images, 200)))
+    black = -data.MEAN / data.STD
+    padded = torch.nn.functional.pad(plain, [2] * 4, value=black)
+    places = set()
+    for image, wide in zip(x, padded, strict=True):
+        found = [
+            (top, left)
+            for top in range(5)
+            for left in range(5)
+            if torch.equal(image, wide[:, top : top + 28, left : left + 28])
+        ]
+        assert len(found) == 1
+        places.update(found)
+    assert len(places) == 25
+
+
+def test_resizing_keeps_constant_images_constant():
+    images = torch.full((3, 1, 28, 28), 200, dtype=torch.uint8)
+    x, _ = next(
+        iter(data.Batches((images, torch.zeros(3, dtype=torch.int64)), size=32))
+    )
+    assert x.shape == (3, 1, 32, 32)
+    torch.testing.assert_close(
+        x, torch.full_like(x, (200 / 255 - data.MEAN) / data.STD)
+    )
+
+
+def test_wrong_shapes_and_types_are_refused_by_name():
+    images = some()
+    with pytest.raises(ValueError, match=r"uint8.*torch.float32 of shape \(100, 1, 28"):
+        data.Batches((images.images.float(), images.labels))
+    with pytest.raises(ValueError, match=r"got torch.uint8 of shape \(100, 28, 28\)"):
+        data.Batches((images.images[:, 0], images.labels))
+    with pytest.raises(ValueError, match=r"shape \(100,\); got torch.int64.*\(99,\)"):
+        data.Batches((images.images, images.labels[1:]))
