@@ -1,0 +1,89 @@
+# Every target sets up what it needs: see `make help`.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+JOBS ?= 2
+PORT ?= 8000
+
+BIN := .venv/bin
+READY := .venv/installed
+SITE := _build/html
+NOTEBOOKS := $(BIN)/python -m tools.notebooks
+PYTEST := $(BIN)/python -m pytest
+NBVAL := $(PYTEST) -n $(JOBS) --dist loadfile --nbval --nbval-current-env \
+	--nbval-cell-timeout 600 --nbval-sanitize-with tests/nbval_sanitize.cfg
+NEED_CHAPTER = test -n "$(CHAPTER)" || { echo "Which chapter? make $@ CHAPTER=lenet" >&2; exit 2; }
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@echo "Variables: PYTHON=python3.12 (for .venv), JOBS=2 (side by side), PORT=8000"
+
+$(READY): requirements.txt
+	@tools/install.sh "$(PYTHON)"
+
+.PHONY: book
+book: $(READY) ## build the site in _build/html from the stored outputs (trains nothing)
+	$(BIN)/python -m tools.pages
+	$(BIN)/jupyter-book build . --path-output . -W -n --keep-going -q
+	@echo "The book is built: $(CURDIR)/$(SITE)/index.html (make serve shows it)"
+
+.PHONY: serve
+serve: $(READY) ## serve the built site on this machine, http://localhost:8000
+	@test -f $(SITE)/index.html || { echo "There is no site yet: make book" >&2; exit 2; }
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(SITE) $(PORT)
+
+.PHONY: test
+test: $(READY) ## unit tests; all chapters re-executed and compared (CHAPTER=lenet: one)
+	$(NOTEBOOKS) lint $(CHAPTER)
+	$(NOTEBOOKS) agree $(CHAPTER)
+ifdef CHAPTER
+	$(NBVAL) chapters/$(CHAPTER).ipynb
+else
+	$(PYTEST) -n $(JOBS) tests --ignore tests/browser --ignore tests/test_colab.py
+	$(NBVAL) chapters tests/test_colab.py
+endif
+
+.PHONY: test-site
+test-site: book ## build the site and look at it with a browser (wants chromium)
+	$(PYTEST) tests/browser
+
+.PHONY: lint
+lint: $(READY) ## look for defects in code, tests, tools and notebooks with ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: format
+format: $(READY) ## format code, tests, tools and the cells of the chapters with ruff
+	$(BIN)/ruff check --fix --exclude '*.ipynb' .
+	$(BIN)/ruff format --exclude '*.ipynb' .
+	$(NOTEBOOKS) format
+
+.PHONY: chapters
+chapters: $(READY) ## execute all chapters and store their outputs in chapters/
+	$(NOTEBOOKS) execute --jobs $(JOBS)
+
+.PHONY: chapter
+chapter: $(READY) ## execute one chapter and store its outputs (CHAPTER=lenet)
+	@$(NEED_CHAPTER)
+	$(NOTEBOOKS) execute $(CHAPTER)
+
+.PHONY: text
+text: $(READY) ## bring edits made in a notebook back into its text (CHAPTER=lenet)
+	@$(NEED_CHAPTER)
+	$(NOTEBOOKS) text $(CHAPTER)
+
+.PHONY: refresh
+refresh: $(READY) ## renew the set-up cells after a change of address or version
+	$(NOTEBOOKS) refresh
+
+.PHONY: experiments
+experiments: $(READY) ## run the long experiments, or go on with them (ONLY=name: one)
+	$(BIN)/python -m cnnlib.experiments $(ONLY)
+
+.PHONY: clean
+clean: ## remove the site and caches, not .venv
+	rm -rf _build book/_generated .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
