@@ -1,0 +1,241 @@
+"""The two forms of a chapter: its text and its notebook.
+
+Authors write book/chapters/<stem>.md, MyST notebook text (jupytext's md:myst) whose
+cells carry two options at most, `:tags:` and `:alt:`. The notebook
+chapters/<stem>.ipynb is made from it: a set-up cell, the cells of the text, a footer
+that says when and where they were executed; it also holds the outputs.
+"""
+
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+
+import jupytext
+import nbformat
+import yaml
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXTS, NOTEBOOKS = "book/chapters", "chapters"
+FRONT = """\
+---
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+"""
+SETUP = """\
+# @title Set-up: find the package cnnlib, or fetch it (nothing is installed)
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+here = Path.cwd()
+near = [p for p in (here, *here.parents) if (p / "cnnlib/__init__.py").is_file()]
+root = near[0] if near else here / "cnn-notes-{tag}"
+if not root.is_dir():
+    repo = os.environ.get("CNNLIB_REPO", "{address}")
+    clone = "git -c advice.detachedHead=false clone -q --depth 1 --branch {tag}"
+    subprocess.run([*clone.split(), repo, str(root)], check=True)
+sys.path.insert(0, str(root))"""
+FOOTER = "*Last executed ⟨{executed}⟩ on ⟨{device}, torch {torch}⟩ in ⟨{seconds} s⟩.*"
+MEASURED = re.compile(r"⟨[^⟩]*⟩")
+ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}")
+FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}  # Colab, JupyterLab
+
+
+class BookError(Exception):
+    """What is wrong with a chapter, in one sentence that can stand alone."""
+
+
+def stems(root=ROOT, folder=TEXTS, suffix=".md"):
+    """Names of all chapters, in alphabetical order (_toc.yml has the order to read)."""
+    return sorted(path.stem for path in (root / folder).glob(f"*{suffix}"))
+
+
+def text_path(root, stem):
+    return root / TEXTS / f"{stem}.md"
+
+
+def notebook_path(root, stem):
+    return root / NOTEBOOKS / f"{stem}.ipynb"
+
+
+def read_text(root, stem):
+    """The cells that an author wrote, with the metadata of the text."""
+    path = text_path(root, stem)
+    if not path.is_file():
+        raise BookError(f"{path} does not exist: run make text CHAPTER={stem}.")
+    text = path.read_text(encoding="utf-8")
+    if not text.startswith(FRONT):
+        raise BookError(f"{path} does not begin with this front matter:\n{FRONT}")
+    try:
+        cells = jupytext.reads(text, fmt="md:myst").cells
+    except (jupytext.myst.MystMetadataParsingError, yaml.YAMLError) as error:
+        raise BookError(f"{path}: {error}") from None
+    for cell in cells:
+        if unknown := cell.metadata.keys() - {"tags", "alt"}:
+            raise BookError(
+                f"{path}: a cell has the option {min(unknown)!r}; "
+                f"only tags and alt are known:\n{cell.source[:200]}"
+            )
+    return cells
+
+
+def text_of(cells):
+    """Cells with the metadata of the text -> MyST notebook text."""
+    parts, after_markdown = [FRONT], False
+    for cell in cells:
+        options = {k: cell.metadata[k] for k in ("tags", "alt") if k in cell.metadata}
+        if cell.cell_type == "markdown":
+            if options or after_markdown:
+                parts.append(f"+++ {json.dumps(options)}\n" if options else "+++\n")
+            parts.append(cell.source.strip() + "\n")
+        else:
+            fence = "````" if "```" in cell.source else "```"
+            header = "".join(f":{k}: {_inline(v)}\n" for k, v in options.items())
+            body = f"{header}\n{cell.source}" if header else cell.source
+            parts.append(f"{fence}{{code-cell}}\n{body.rstrip()}\n{fence}\n")
+        after_markdown = cell.cell_type == "markdown"
+    return "\n".join(parts)
+
+
+def _inline(value):
+    """A value as YAML on one line: plain where YAML reads it back, else quoted."""
+    if isinstance(value, list):
+        return f"[{', '.join(value)}]"
+    try:
+        plain = yaml.safe_load(f"x: {value}") == {"x": value}
+    except yaml.YAMLError:
+        plain = False
+    return value if plain else json.dumps(value, ensure_ascii=False)
+
+
+def setup_cell(root=ROOT):
+    """The first cell of every notebook; address and tag come from _config.yml and
+    cnnlib, which is not imported here."""
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    init = (root / "cnnlib/__init__.py").read_text(encoding="utf-8")
+    tag = "v" + re.search(r'^__version__ = "(.+)"$', init, re.MULTILINE)[1]
+    source = SETUP.format(address=config["repository"]["url"], tag=tag)
+    metadata = {"tags": ["hide-input", "setup"], **FOLDED}
+    return new_code_cell(source, id="setup", metadata=metadata)
+
+
+def compose(root, stem):
+    """The notebook that belongs to a text: no outputs, the footer still empty."""
+    cells = [_dressed(cell) for cell in read_text(root, stem)]
+    footer = new_markdown_cell(id="footer")
+    return normalise(new_notebook(cells=[setup_cell(root), *cells, footer]))
+
+
+def stamp(notebook, facts):
+    """Say when, where and in what time the notebook was executed, for readers in the
+    footer and for programs in the metadata.
+
+    facts: {executed: date, device: words, torch: version, seconds: int}"""
+    notebook.cells[-1].source = FOOTER.format(**facts)
+    notebook.metadata.cnnlib = facts
+
+
+def _dressed(cell):
+    """Metadata of the text -> metadata of the notebook, for myst-nb, Jupyter, Colab."""
+    tags, alt = cell.metadata.get("tags", []), cell.metadata.get("alt")
+    metadata = {"tags": list(tags)} if tags else {}
+    if alt:
+        metadata["mystnb"] = {"image": {"alt": alt}}
+    if cell.cell_type == "code" and "solution" in tags:
+        metadata["tags"].append("hide-cell")
+        metadata |= FOLDED
+    cell.metadata = nbformat.from_dict(metadata)
+    return cell
+
+
+def authored(notebook):
+    """The cells between set-up and footer, with the metadata of the text again."""
+    cells = [nbformat.from_dict(cell) for cell in notebook.cells]
+    for cell in cells:
+        alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt")
+        tags = [tag for tag in cell.metadata.get("tags", []) if tag != "hide-cell"]
+        options = {"tags": tags, "alt": alt}
+        cell.metadata = nbformat.from_dict({k: v for k, v in options.items() if v})
+    generated = ("setup", "footer")
+    return [cell for cell in cells if cell.get("id") not in generated]
+
+
+def normalise(notebook):
+    """The same notebook without anything that differs from run to run."""
+    facts = notebook.metadata.get("cnnlib", {})
+    notebook.metadata = nbformat.from_dict(
+        {
+            "cnnlib": facts,
+            "kernelspec": yaml.safe_load(FRONT.strip("-\n"))["kernelspec"],
+            "language_info": {"name": "python"},
+        }
+    )
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    seen = set()
+    for cell in notebook.cells:
+        if cell.get("id") not in ("setup", "footer"):
+            cell.id = _id(cell, seen)
+        known = {"tags", "mystnb", *FOLDED}
+        cell.metadata = nbformat.from_dict(
+            {key: value for key, value in cell.metadata.items() if key in known}
+        )
+        for output in cell.get("outputs", []):
+            output.pop("transient", None)
+            texts = output if "text" in output else output.get("data", {})
+            for key in texts:
+                if key.startswith("text") and isinstance(texts[key], str):
+                    texts[key] = ADDRESS.sub("0x0000", texts[key])
+    return notebook
+
+
+def _id(cell, seen):
+    """An id that depends on the cell alone, so that a new cell changes no other."""
+    digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()
+    id = next(digest[:n] for n in range(8, 65) if digest[:n] not in seen)
+    seen.add(id)
+    return id
+
+
+def read_notebook(root, stem):
+    path = notebook_path(root, stem)
+    if not path.is_file():
+        raise BookError(f"{path} does not exist: run make chapter CHAPTER={stem}.")
+    try:
+        return nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+    except nbformat.reader.NotJSONError:
+        raise BookError(f"{path} is not a notebook.") from None
+
+
+def dumps(notebook):
+    return nbformat.writes(notebook, indent=1).rstrip("\n") + "\n"
+
+
+def masked(text):
+    """A notebook's JSON with every measured value replaced, to compare two runs."""
+    notebook = json.loads(MEASURED.sub("⟨measured⟩", text))
+    notebook["metadata"]["cnnlib"] = "measured"
+    return json.dumps(notebook)
+
+
+def write(path, text):
+    """Replace a file as a whole or, whatever happens, not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise BookError(
+            f"{path} was not written, what it held is untouched: {error.strerror}."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
