@@ -23,7 +23,8 @@ def output_size(size, kernel, stride=1, padding=0, dilation=1, ceil_mode=False):
     """Output positions of a convolution or pooling along one axis, as PyTorch counts.
 
     floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1; `ceil_mode`
-    takes the ceiling, less a last window that would start in the padding (nn.MaxPool2d).
+    takes the ceiling, less a last window that would start in the padding
+    (nn.MaxPool2d).
     Raises ValueError when the kernel is larger than the padded input.
     """
     room = size + 2 * padding - dilation * (kernel - 1) - 1

@@ -1,4 +1,4 @@
-"""Costs against torchvision's published numbers, torch's own counter, autograd and hand."""
+"""Costs against torchvision's numbers, torch's counter, autograd and hand."""
 
 from itertools import product
 

@@ -1,9 +1,10 @@
 """Long experiments: what needs more seeds, images or epochs than a chapter may take.
 
 An experiment is a function `run(**setting) -> dict of results` with the list of
-settings it is run for. `python -m cnnlib.experiments NAME` runs what is missing, one setting
-after the other, and writes all rows with their provenance to book/results/NAME.json. A
-chapter draws those rows and runs the same function once, small, in view.
+settings it is run for. `python -m cnnlib.experiments NAME` runs what is missing, one
+setting after the other, and writes all rows with their provenance to
+book/results/NAME.json. A chapter draws those rows and runs the same function once,
+small, in view.
 
 A result belongs to the code and the settings it was made with: both go into a
 fingerprint that is stored with it, and `load` refuses a result whose fingerprint is no

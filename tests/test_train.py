@@ -1,0 +1,151 @@
+"""The training loop: what it yields, what it refuses, how it decides precision."""
+
+import pytest
+import torch
+from torch import nn
+
+from cnnlib import data, init, train
+
+
+def separable(count=256):
+    """Images whose class is visible in one pixel."""
+    images = torch.randint(100, (count, 1, 8, 8), dtype=torch.uint8)
+    labels = torch.arange(count) % 2
+    images[:, 0, 0, 0] = 255 * labels.to(torch.uint8)
+    return data.Images(images, labels)
+
+
+def small_net():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 2))
+
+
+def adam(net, lr=1e-2):
+    return torch.optim.Adam(net.parameters(), lr=lr)
+
+
+def test_fit_yields_a_row_per_epoch_and_learns():
+    images, net = separable(), small_net()
+    batches = data.Batches(images, 32, shuffle=True)
+    rows = list(train.fit(net, batches, data.Batches(images), 5, adam(net)))
+    assert [row.epoch for row in rows] == [1, 2, 3, 4, 5]
+    assert rows[-1].train_loss < rows[0].train_loss / 4
+    assert rows[-1].test_accuracy == 1.0
+    assert all(row.seconds > 0 for row in rows)
+
+
+def test_the_loss_is_the_mean_over_images_not_over_batches():
+    images, net = separable(70), small_net()  # batches of 64 and of 6
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.0)
+    batches = data.Batches(images, 64)
+    (row,) = train.fit(net, batches, batches, 1, optimizer, schedule="constant")
+    (x, y) = next(iter(data.Batches(images, 70)))
+    expected = nn.functional.cross_entropy(net(x), y).item()
+    assert row.train_loss == pytest.approx(expected, rel=0.02)  # bfloat16 on some CPUs
+
+
+def test_evaluate_counts_right_answers():
+    images = separable(10)
+    always_one = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+    nn.init.zeros_(always_one[1].weight)
+    always_one[1].bias.data = torch.tensor([0.0, 1.0])
+    assert train.evaluate(always_one, data.Batches(images, 3)) == 0.5
+
+
+def test_training_happens_in_train_mode_and_evaluation_in_eval_mode():
+    images, net, modes = separable(64), small_net(), []
+    net.register_forward_pre_hook(lambda net, args: modes.append(net.training))
+    batches = data.Batches(images, 64)
+    list(train.fit(net, batches, batches, 2, adam(net)))
+    assert modes == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "shape"),
+    [("one-cycle", "rises and falls"), ("cosine", "falls"), ("constant", "stays")],
+)
+def test_schedules_move_the_learning_rate_as_named(schedule, shape):
+    images, net = separable(64), small_net()
+    optimizer, rates = adam(net, lr=0.1), []
+
+    def loss(logits, y):
+        rates.append(optimizer.param_groups[0]["lr"])
+        return nn.functional.cross_entropy(logits, y)
+
+    batches = data.Batches(images, 8)
+    list(train.fit(net, batches, batches, 3, optimizer, loss, schedule))
+    peak = rates.index(max(rates))
+    assert max(rates) == pytest.approx(0.1, rel=0.02)
+    if shape == "stays":
+        assert min(rates) == 0.1
+    else:
+        assert rates[peak:] == sorted(rates[peak:], reverse=True) and rates[-1] < 0.01
+        assert (peak > 0) == (shape == "rises and falls")
+
+
+def test_an_unknown_schedule_is_refused_by_name():
+    images, net = separable(8), small_net()
+    batches = data.Batches(images)
+    with pytest.raises(ValueError, match="'linear'"):
+        list(train.fit(net, batches, batches, 1, adam(net), schedule="linear"))
+
+
+def test_a_loss_that_is_not_finite_stops_with_epoch_and_learning_rate():
+    images, net = separable(64), small_net()
+    batches = data.Batches(images, 8)
+    with pytest.raises(FloatingPointError, match=r"epoch 1.*learning rate 1e\+06"):
+        optimizer = torch.optim.SGD(net.parameters(), lr=1e6)
+
+        def loss(logits, y):
+            return nn.functional.cross_entropy(logits, y) / 0
+
+        list(train.fit(net, batches, batches, 2, optimizer, loss, "constant"))
+
+
+def test_precision_is_bfloat16_only_where_the_cpu_is_fast_at_it(monkeypatch):
+    cpu = torch.device("cpu")
+    for amx, avx, expected in [
+        (True, False, torch.bfloat16),
+        (False, True, torch.bfloat16),
+        (False, False, torch.float32),
+    ]:
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda amx=amx: amx)
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda a=avx: a)
+        train.precision.cache_clear()
+        assert train.precision(cpu) == expected
+        with train.autocast(cpu):
+            product = torch.ones(2, 2) @ torch.ones(2, 2)
+        assert product.dtype == expected
+        assert train.hardware().endswith({True: "bf16", False: "fp32"}[amx or avx])
+    train.precision.cache_clear()
+
+
+def test_budget_is_small_on_a_cpu_unless_overruled(monkeypatch):
+    monkeypatch.setattr(train, "device", lambda: torch.device("cpu"))
+    monkeypatch.delenv("CNNLIB_BUDGET", raising=False)
+    assert train.budget(1, 2) == 1
+    monkeypatch.setattr(train, "device", lambda: torch.device("cuda"))
+    assert train.budget(1, 2) == 2
+    monkeypatch.setenv("CNNLIB_BUDGET", "small")
+    assert train.budget(1, 2) == 1
+    monkeypatch.setenv("CNNLIB_BUDGET", "huge")
+    with pytest.raises(ValueError, match="'huge'"):
+        train.budget(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "variance"),
+    [
+        (init.lecun, (2.4 / 900) ** 2 / 3),
+        (init.glorot, 2 / (900 + 1800)),
+        (init.he, 2 / 900),
+    ],
+)
+def test_initialisation_has_the_variance_of_its_paper(scheme, variance):
+    torch.manual_seed(0)
+    layer = nn.Conv2d(100, 200, 3)  # fan_in 900, fan_out 1800
+    layer.apply(scheme)
+    assert layer.weight.var().item() == pytest.approx(variance, rel=0.02)
+    assert layer.bias.abs().max() == 0
+    assert abs(layer.weight.mean().item()) < variance**0.5 / 100
+    nn.Sequential(nn.Linear(3, 3, bias=False), nn.BatchNorm1d(3)).apply(scheme)
