@@ -1,0 +1,19 @@
+import os
+import subprocess
+
+import pytest
+
+from tools.form import ROOT
+
+# The workers of pytest -n share the cores, and a GPU does not make the tests long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("CNNLIB_BUDGET", "small")
+
+
+@pytest.fixture(scope="session")
+def tracked():
+    """Names of the files under version control, as far as they are there."""
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
+    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
+    names = filter(None, done.stdout.decode().split("\0"))
+    return [name for name in names if (ROOT / name).is_file()]

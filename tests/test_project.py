@@ -1,0 +1,140 @@
+"""Facts about the project that several files state: they must not drift apart."""
+
+import os
+import re
+import subprocess
+import tomllib
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+import cnnlib
+from tools import form
+
+PROJECT = tomllib.loads((form.ROOT / "pyproject.toml").read_text())
+PINS = {
+    requirement.name.lower(): requirement
+    for line in (form.ROOT / "requirements.txt").read_text().splitlines()
+    if line and not line.startswith("#")
+    for requirement in [Requirement(line)]
+}
+WORKFLOWS = sorted((form.ROOT / ".github/workflows").glob("*.yml"))
+PYTHONS = ["3.11", "3.12", "3.13"]
+
+
+def read(name):
+    return (form.ROOT / name).read_text(encoding="utf-8")
+
+
+def test_the_repository_address_stands_in_config_alone(tracked):
+    address = yaml.safe_load(read("_config.yml"))["repository"]["url"]
+    path = address.partition("//")[2].partition("/")[2]  # owner/name
+    holders = [
+        name
+        for name in tracked
+        if not name.startswith(f"{form.NOTEBOOKS}/")  # generated from _config.yml
+        and path.encode() in (form.ROOT / name).read_bytes()
+    ]
+    assert holders == ["_config.yml"]
+
+
+def test_the_version_stands_in_cnnlib_alone():
+    assert re.fullmatch(r"\d+\.\d+\.\d+", cnnlib.__version__)
+    assert PROJECT["project"]["dynamic"] == ["version"]
+    dynamic = PROJECT["tool"]["setuptools"]["dynamic"]
+    assert dynamic["version"] == {"attr": "cnnlib.__version__"}
+
+
+@pytest.mark.parametrize("dependency", PROJECT["project"]["dependencies"])
+def test_requirements_pin_what_the_package_needs(dependency):
+    needed = Requirement(dependency)
+    pinned = PINS[needed.name.lower()]
+    (pin,) = pinned.specifier
+    assert pin.operator == "=="
+    assert needed.specifier.contains(pin.version)
+
+
+def test_every_requirement_is_pinned():
+    for requirement in PINS.values():
+        assert [pin.operator for pin in requirement.specifier] == ["=="], requirement
+
+
+def test_pre_commit_uses_the_pinned_ruff():
+    hooks = yaml.safe_load(read(".pre-commit-config.yaml"))["repos"]
+    (revision,) = {hook["rev"] for hook in hooks if "ruff" in hook["repo"]}
+    assert str(PINS["ruff"].specifier) == f"=={revision.removeprefix('v')}"
+
+
+def test_all_say_which_pythons_are_supported():
+    assert PROJECT["project"]["requires-python"] == ">=3.11,<3.14"
+    assert " | ".join(PYTHONS) in read("tools/install.sh")
+    matrix = yaml.safe_load(read(".github/workflows/test.yml"))["jobs"]["test"]
+    assert matrix["strategy"]["matrix"]["python"] == PYTHONS
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflows_pin_actions_by_commit(path):
+    used = re.findall(r"uses: (.+)", path.read_text())
+    assert used
+    for action in used:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}  # v[\d.]+", action)
+
+
+def test_help_lists_every_target_with_one_line():
+    targets = re.findall(r"^\.PHONY: (.+)$", read("Makefile"), re.MULTILINE)
+    shown = subprocess.run(
+        ["make"], cwd=form.ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    assert re.findall(r"^  make (\S+) +\S.+$", shown, re.MULTILINE) == targets
+    assert all(len(line) <= 88 for line in shown.splitlines())
+
+
+def test_every_chapter_of_the_contents_has_text_and_notebook():
+    parts = yaml.safe_load(read("_toc.yml"))["parts"]
+    files = [chapter["file"] for part in parts for chapter in part["chapters"]]
+    folder = f"{form.NOTEBOOKS}/"
+    stems = [file.removeprefix(folder) for file in files if file.startswith(folder)]
+    assert sorted(stems) == form.stems()
+    assert sorted(stems) == form.stems(folder=form.NOTEBOOKS, suffix=".ipynb")
+
+
+def install(tmp_path, script):
+    """tools/install.sh with a pretended Python, in an empty folder."""
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    (tmp_path / "requirements.txt").write_text("")
+    return subprocess.run(
+        [form.ROOT / "tools/install.sh", python],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_installing_names_a_python_that_is_too_old(tmp_path):
+    done = install(tmp_path, "echo 3.10")
+    assert done.returncode == 1
+    assert "is Python 3.10, the book needs 3.11, 3.12 or 3.13" in done.stderr
+    assert "make book PYTHON=python3.12" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_installing_says_how_to_get_venv(tmp_path):
+    done = install(tmp_path, 'case "$2" in *ensurepip*) exit 1;; esac; echo 3.12')
+    assert done.returncode == 1
+    assert "apt install python3.12-venv" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_interrupted_installation_is_not_taken_for_a_finished_one(tmp_path):
+    # the pretended Python makes an environment whose pip cannot install
+    pip = '#!/bin/sh\\ncase "$*" in *install*) exit 1;; esac\\n'
+    make = (
+        f"mkdir -p .venv/bin; printf '{pip}' > .venv/bin/python; "
+        "chmod +x .venv/bin/python"
+    )
+    done = install(tmp_path, f'case "$*" in *venv*clear*) {make};; *) echo 3.12;; esac')
+    assert done.returncode != 0
+    assert os.listdir(tmp_path / ".venv") == ["bin"]
