@@ -25,18 +25,18 @@ $(READY): requirements.txt
 	@tools/install.sh "$(PYTHON)"
 
 .PHONY: book
-book: $(READY) ## build the site in _build/html from the stored outputs (trains nothing)
+book: $(READY) ## build the site from the stored outputs (trains nothing)
 	$(BIN)/python -m tools.pages
 	$(BIN)/jupyter-book build . --path-output . -W -n --keep-going -q
 	@echo "The book is built: $(CURDIR)/$(SITE)/index.html (make serve shows it)"
 
 .PHONY: serve
-serve: $(READY) ## serve the built site on this machine, http://localhost:8000
+serve: $(READY) ## serve the built site on http://localhost:8000
 	@test -f $(SITE)/index.html || { echo "There is no site yet: make book" >&2; exit 2; }
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(SITE) $(PORT)
 
 .PHONY: test
-test: $(READY) ## unit tests; all chapters re-executed and compared (CHAPTER=lenet: one)
+test: $(READY) ## unit tests; chapters executed and compared (CHAPTER=lenet: one)
 	$(NOTEBOOKS) lint $(CHAPTER)
 	$(NOTEBOOKS) agree $(CHAPTER)
 ifdef CHAPTER
@@ -47,16 +47,16 @@ else
 endif
 
 .PHONY: test-site
-test-site: book ## build the site and look at it with a browser (wants chromium)
+test-site: book ## build the site and try it in a browser (wants chromium)
 	$(PYTEST) tests/browser
 
 .PHONY: lint
-lint: $(READY) ## look for defects in code, tests, tools and notebooks with ruff
+lint: $(READY) ## check style and common defects, notebooks included
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 .PHONY: format
-format: $(READY) ## format code, tests, tools and the cells of the chapters with ruff
+format: $(READY) ## format code and the cells of the chapters
 	$(BIN)/ruff check --fix --exclude '*.ipynb' .
 	$(BIN)/ruff format --exclude '*.ipynb' .
 	$(NOTEBOOKS) format
@@ -71,7 +71,7 @@ chapter: $(READY) ## execute one chapter and store its outputs (CHAPTER=lenet)
 	$(NOTEBOOKS) execute $(CHAPTER)
 
 .PHONY: text
-text: $(READY) ## bring edits made in a notebook back into its text (CHAPTER=lenet)
+text: $(READY) ## bring a notebook's edits back into its text (CHAPTER=lenet)
 	@$(NEED_CHAPTER)
 	$(NOTEBOOKS) text $(CHAPTER)
 
@@ -80,7 +80,7 @@ refresh: $(READY) ## renew the set-up cells after a change of address or version
 	$(NOTEBOOKS) refresh
 
 .PHONY: experiments
-experiments: $(READY) ## run the long experiments, or go on with them (ONLY=name: one)
+experiments: $(READY) ## run or resume the long experiments (ONLY=name: one)
 	$(BIN)/python -m cnnlib.experiments $(ONLY)
 
 .PHONY: clean
