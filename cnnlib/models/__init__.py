@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from cnnlib.models.googlenet import googlenet
 from cnnlib.models.lenet import lenet, lenet5, lenet_notes
 
 
@@ -15,10 +16,12 @@ class Network(NamedTuple):
 
 
 LENET = "https://doi.org/10.1109/5.726791"
+GOOGLENET = "https://arxiv.org/abs/1409.4842"
 NETWORKS = {
     "lenet5": Network(lenet5, (1, 32, 32), 1998, LENET),
     "lenet": Network(lenet, (1, 28, 28), 1998, LENET),
     "lenet_notes": Network(lenet_notes, (1, 28, 28), 1998, LENET),
+    "googlenet": Network(googlenet, (3, 224, 224), 2014, GOOGLENET),
 }
 
 
