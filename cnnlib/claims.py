@@ -124,12 +124,10 @@ def _fault(entry):
         return None if entry.paper else "a cited statement needs a link in paper"
     if entry.answer is None and entry.band is None:
         return "a checked statement needs says, right or band"
-    if entry.verdict == "corrected" and (
-        entry.says is None
-        or entry.right is None
-        or _agrees(entry.right, entry.says, entry.tolerance)
-    ):
-        return "a corrected statement needs says and right, and they must differ"
+    if entry.verdict == "corrected" and (entry.says is None or entry.right is None):
+        return "a corrected statement needs says and right"
+    if _contradicts_notes(entry, entry.answer):
+        return f"by its values, says {entry.says!r} is not {entry.verdict}"
     return None
 
 
@@ -164,7 +162,8 @@ def check(id, measured):
     measured = _plain(measured)
     if reason := _refuted(entry, measured):
         raise ClaimError(
-            f"{id}: measured {measured!r}, but {reason}; correct the cell or the ledger."
+            f"{id}: measured {measured!r}, but {reason}; "
+            "correct the cell or the ledger."
         )
     return _show(_report(entry, measured))
 
@@ -202,11 +201,16 @@ def _refuted(entry, measured):
     tolerance = entry.tolerance if entry.right is None else 0
     if not _agrees(measured, entry.answer, tolerance):
         return f"{entry.answer!r} is recorded as right"
-    if entry.says is None or entry.verdict not in ("holds", "corrected"):
-        return None
-    if _agrees(measured, entry.says, entry.tolerance) != (entry.verdict == "holds"):
+    if _contradicts_notes(entry, measured):
         return f"the notes' {entry.says!r} is recorded as {entry.verdict}"
     return None
+
+
+def _contradicts_notes(entry, value):
+    """True if the notes' value fails to hold, or a corrected one holds after all."""
+    if entry.says is None or entry.verdict not in ("holds", "corrected"):
+        return False
+    return _agrees(value, entry.says, entry.tolerance) != (entry.verdict == "holds")
 
 
 def _agrees(measured, value, tolerance=0):
@@ -289,11 +293,13 @@ def _joined(*sentences):
 
 
 def _show(line):
-    ipython = sys.modules.get("IPython")
-    if ipython and ipython.get_ipython():
-        ipython.display.display(line)
-    else:
-        print(line)
+    if "IPython" in sys.modules:
+        from IPython import get_ipython
+        from IPython.display import display
+
+        if get_ipython():
+            return display(line)
+    print(line)
 
 
 def homes(folder):
