@@ -1,0 +1,158 @@
+"""Write the computed parts of the site to book/_generated/, before the site is built.
+
+usage: python -m tools.pages
+
+The pages in book/ include these fragments: the timeline of the networks, a card for
+each chapter, the ledger and its counts, the run-times. A chapter of _toc.yml whose
+notebook does not exist yet is left out.
+"""
+
+import re
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+
+import nbformat
+import yaml
+
+import cnnlib
+from cnnlib import claims
+from tools import ledger, timeline
+
+ROOT = Path(__file__).resolve().parents[1]
+WORDS_PER_MINUTE = 200
+OPENING = re.compile(r"# (.+)\n\s*\n\*\*Question\.\*\*\s+((?:.+\n?)+)")
+CARD = """\
+::::{{container}} chapter
+[{title}](../chapters/{stem}.ipynb)
+
+{question}
+
+:::{{container}} effort
+{minutes} min to read, {seconds} to run
+:::
+::::
+"""
+CITATION = """\
+```bibtex
+@misc{{cnn-notes,
+  title   = {{{title}}},
+  year    = {{{year}}},
+  version = {{{version}}},
+  url     = {{{url}}},
+}}
+```"""
+RUN_TIMES = """\
+<div class="scroll" tabindex="0" role="region" aria-label="Run-times">
+<table class="table"><thead><tr><th scope="col">Chapter</th>
+<th scope="col">Last executed</th><th scope="col">On</th><th scope="col">torch</th>
+<th scope="col">Time</th></tr></thead><tbody>
+{rows}
+</tbody></table></div>"""
+
+
+class Chapter(NamedTuple):
+    """What other pages say of a chapter; `run`: what its last execution recorded."""
+
+    stem: str
+    title: str
+    question: str
+    minutes: int
+    run: dict
+
+
+def main():
+    chapters = [read_chapter(path) for path in notebooks(ROOT)]
+    titles = {chapter.stem: chapter.title for chapter in chapters}
+    statements = claims.statements()
+    homes = claims.homes(ROOT / "chapters")
+    networks = timeline.networks(ROOT / "book" / "networks.yml")
+    fragments = {
+        "cards.md": cards(chapters),
+        "cite.md": citation(ROOT),
+        "facts.html": ledger.facts(statements),
+        "ledger.html": ledger.page(statements, homes, titles),
+        "run-times.html": run_times(chapters),
+        "timeline.html": timeline.figure(networks, titles),
+    }
+    target = ROOT / "book" / "_generated"
+    target.mkdir(exist_ok=True)
+    for name, text in fragments.items():
+        (target / name).write_text(text + "\n", encoding="utf-8")
+    print(
+        f"{target.relative_to(ROOT)}: {len(chapters)} chapters, "
+        f"{len(statements)} statements, {len(networks)} networks."
+    )
+
+
+def citation(root):
+    """How to cite the book, with the address of the repository from _config.yml."""
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    return CITATION.format(
+        title=config["title"],
+        year=config["copyright"],
+        version=cnnlib.__version__,
+        url=config["repository"]["url"],
+    )
+
+
+def notebooks(root):
+    """The existing notebooks of the chapters, in the order of _toc.yml."""
+    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    files = [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
+    paths = [root / f"{file}.ipynb" for file in files if file.startswith("chapters/")]
+    return [path for path in paths if path.is_file()]
+
+
+def read_chapter(path):
+    """Title, question, length and last run of a notebook.
+
+    Raises ValueError when its first text does not open with a title and a question.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    opening = OPENING.match(texts[0]) if texts else None
+    if opening is None:
+        raise ValueError(
+            f"{path.name} does not open with '# Title', an empty line and a paragraph "
+            "that starts with '**Question.**': correct the first cell of its text."
+        )
+    return Chapter(
+        stem=path.stem,
+        title=opening[1],
+        question=" ".join(opening[2].split()),
+        minutes=-(-sum(len(text.split()) for text in texts) // WORDS_PER_MINUTE),
+        run=notebook.metadata.get("cnnlib", {}),
+    )
+
+
+def cards(chapters):
+    """A card per chapter, as MyST text because a question may hold formulas."""
+    body = "\n".join(
+        CARD.format(**chapter._asdict(), seconds=duration(chapter))
+        for chapter in chapters
+    )
+    return f":::::{{container}} cards\n{body}:::::"
+
+
+def duration(chapter):
+    """'41 s', or what stands there for a chapter that was not executed by the tool."""
+    seconds = chapter.run.get("seconds")
+    return "an unknown time" if seconds is None else f"{seconds:.0f} s"
+
+
+def run_times(chapters):
+    """What the last execution of each chapter took, when and on what."""
+    rows = []
+    for chapter in chapters:
+        link = f'<a href="../chapters/{chapter.stem}.html">{escape(chapter.title)}</a>'
+        facts = [chapter.run.get(key, "-") for key in ("executed", "device", "torch")]
+        cells = [
+            f"<td>{escape(str(fact))}</td>" for fact in [*facts, duration(chapter)]
+        ]
+        rows.append(f'<tr><th scope="row">{link}</th>{"".join(cells)}</tr>')
+    return RUN_TIMES.format(rows="\n".join(rows))
+
+
+if __name__ == "__main__":
+    main()
