@@ -78,9 +78,8 @@ def test_exercises_are_complete():
     for entry in EXERCISES:
         assert re.fullmatch(r"[a-z0-9-]+/exercise-[a-z0-9-]+", entry.id)
         assert entry.chapter in PLANNED, entry.id
-        assert entry.question.endswith((".", "?")) and entry.hint.endswith("."), (
-            entry.id
-        )
+        assert entry.question.endswith((".", "?")), entry.id
+        assert entry.hint.endswith((".", "?")), entry.id
 
 
 def test_every_reference_stands_once():
