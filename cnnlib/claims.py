@@ -278,7 +278,7 @@ def _mark(exercise, answer):
     if answer is ...:
         return Line("open", "exercise", "Not answered yet.")
     try:
-        right = _agrees(_plain(answer), _frozen(exercise.answer), exercise.tolerance)
+        right = _agrees(_plain(answer), exercise.answer, exercise.tolerance)
     except ClaimError:
         right = False
     if right:
