@@ -10,13 +10,19 @@ from functools import cache
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from cnnlib import costs, models
+from cnnlib import costs, data, init, models
 
 NAMES = models.names()
 # The smallest image, in pixels, of the networks that also take larger ones.
 SMALLEST = {}
+
+# Initialisation and learning rate with which a network learns 32 images by heart.
+OVERFIT = {
+    "vgg_small": (init.he, 1e-3),
+}
 
 
 @cache
@@ -90,8 +96,19 @@ def test_images_that_do_not_fit_are_refused_in_one_sentence(name):
         (2, channels + 1, height, width),
         (channels, height, width),
     ]:
-        with pytest.raises(ValueError, match=rf"^{name} needs images .*; got .*\.$"):
+        called = name.removesuffix("_notes")
+        with pytest.raises(ValueError, match=rf"^{called}\w* needs .*; got .*\.$"):
             net(torch.empty(wrong, device="meta"))
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_gradients_are_finite(name):
+    torch.manual_seed(0)
+    net = models.build(name)
+    outputs = net(torch.randn(2, *smallest_shape(name)))
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    sum(logits.logsumexp(1).sum() for logits in outputs).backward()
+    assert all(p.grad.isfinite().all() for p in net.parameters())
 
 
 @pytest.mark.parametrize("name", LIGHT)
@@ -119,3 +136,21 @@ def test_a_loaded_state_dict_brings_the_logits_back(name, tmp_path):
     other.load_state_dict(torch.load(tmp_path / "net.pt", weights_only=True))
     with torch.no_grad():
         assert torch.equal(other(x), logits)
+
+
+@pytest.mark.parametrize("name", OVERFIT)
+def test_learns_a_small_batch_by_heart(name):
+    torch.manual_seed(0)
+    scheme, rate = OVERFIT[name]
+    net = models.build(name).apply(scheme)
+    images = data.Images(*(part[:32] for part in data.fashion_mnist()[0]))
+    x, y = next(iter(data.Batches(images, size=smallest_shape(name)[1])))
+    optimizer = torch.optim.Adam(net.parameters(), lr=rate)
+    for _ in range(100):
+        logits = net(x)
+        if (logits.argmax(1) == y).all():
+            return
+        optimizer.zero_grad()
+        F.cross_entropy(logits, y).backward()
+        optimizer.step()
+    pytest.fail(f"{name} knows {(logits.argmax(1) == y).sum()} of 32 images")

@@ -1,9 +1,11 @@
 """Every network of the book, by name, with its source and year."""
 
+from functools import partial
 from typing import NamedTuple
 
 from cnnlib.models.googlenet import googlenet
 from cnnlib.models.lenet import lenet, lenet5, lenet_notes
+from cnnlib.models.vgg import vgg, vgg11_notes, vgg_small
 
 
 class Network(NamedTuple):
@@ -16,11 +18,18 @@ class Network(NamedTuple):
 
 
 LENET = "https://doi.org/10.1109/5.726791"
+VGG = "https://arxiv.org/abs/1409.1556"
 GOOGLENET = "https://arxiv.org/abs/1409.4842"
 NETWORKS = {
     "lenet5": Network(lenet5, (1, 32, 32), 1998, LENET),
     "lenet": Network(lenet, (1, 28, 28), 1998, LENET),
     "lenet_notes": Network(lenet_notes, (1, 28, 28), 1998, LENET),
+    "vgg11": Network(partial(vgg, 11), (3, 224, 224), 2014, VGG),
+    "vgg13": Network(partial(vgg, 13), (3, 224, 224), 2014, VGG),
+    "vgg16": Network(partial(vgg, 16), (3, 224, 224), 2014, VGG),
+    "vgg19": Network(partial(vgg, 19), (3, 224, 224), 2014, VGG),
+    "vgg11_notes": Network(vgg11_notes, (1, 224, 224), 2014, VGG),
+    "vgg_small": Network(vgg_small, (1, 28, 28), 2014, VGG),
     "googlenet": Network(googlenet, (3, 224, 224), 2014, GOOGLENET),
 }
 

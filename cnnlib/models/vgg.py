@@ -1,0 +1,78 @@
+"""VGG: stages of 3x3 convolutions, each stage closed by a 2x2 max-pool.
+
+Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
+Recognition", ICLR 2015, https://arxiv.org/abs/1409.1556, Table 1 and section 3.1.
+
+Differs from the paper: nothing; its columns A-LRN (normalisation that did not help) and
+C (1x1 convolutions) are left out.
+"""
+
+from collections import OrderedDict
+
+from torch import nn
+
+from cnnlib.models.inputs import expects
+from cnnlib.models.tables import row
+
+# Columns A, B, D and E of Table 1: (convolutions, channels) of each stage.
+STAGES = {
+    11: ((1, 64), (1, 128), (2, 256), (2, 512), (2, 512)),
+    13: ((2, 64), (2, 128), (2, 256), (2, 512), (2, 512)),
+    16: ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)),
+    19: ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512)),
+}
+# For 28x28 pixels: column A with half the channels and without its last two stages.
+STAGES_28 = ((1, 32), (1, 64), (2, 128))
+
+
+def vgg_stage(in_channels, out_channels, convs):
+    """(N, in_channels, H, W) -> (N, out_channels, H // 2, W // 2)"""
+    layers = []
+    for _ in range(convs):
+        layers += [nn.Conv2d(in_channels, out_channels, 3, padding=1), nn.ReLU()]
+        in_channels = out_channels
+    return nn.Sequential(*layers, nn.MaxPool2d(2))
+
+
+def vgg(depth, in_channels=3, num_classes=1000):
+    """Configuration A (depth 11), B (13), D (16) or E (19) for 224x224 pixels.
+
+    (N, in_channels, 224, 224) -> (N, num_classes); VGG-16 has 138,357,544 parameters
+    and 15.470 G MACs.
+    """
+    stages = _stages(row(STAGES, depth, "vgg"), in_channels)  # (N, 512, 7, 7)
+    stages |= _classifier(512 * 7 * 7, 4096, num_classes)
+    return expects(nn.Sequential(stages), f"vgg{depth}", in_channels, 224)
+
+
+def vgg11_notes():
+    """The course notes' VGG-11 for Fashion-MNIST enlarged to 224x224 pixels:
+    (N, 1, 224, 224) -> (N, 10); 128,806,154 parameters."""
+    return vgg(11, in_channels=1, num_classes=10)
+
+
+def vgg_small(in_channels=1, num_classes=10):
+    """Three stages for 28x28 pixels, which leave nothing to halve:
+    (N, in_channels, 28, 28) -> (N, num_classes)."""
+    stages = _stages(STAGES_28, in_channels)  # (N, 128, 3, 3)
+    stages |= _classifier(128 * 3 * 3, 256, num_classes)
+    return expects(nn.Sequential(stages), "vgg_small", in_channels, 28)
+
+
+def _stages(rows, in_channels):
+    stages = OrderedDict()
+    for index, (convs, channels) in enumerate(rows, start=1):
+        stages[f"stage{index}"] = vgg_stage(in_channels, channels, convs)
+        in_channels = channels
+    return stages
+
+
+def _classifier(in_features, width, num_classes):
+    """Three dense layers, numbered as those of AlexNet, which they repeat."""
+    return OrderedDict(
+        fc6=nn.Sequential(
+            nn.Flatten(), nn.Linear(in_features, width), nn.ReLU(), nn.Dropout(0.5)
+        ),
+        fc7=nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Dropout(0.5)),
+        fc8=nn.Linear(width, num_classes),
+    )
