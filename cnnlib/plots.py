@@ -51,10 +51,10 @@ def bars(labels, values, ax=None, unit=""):
     places = np.arange(len(values))
     drawn = ax.barh(places, values)
     ax.set_yticks(places, labels)
-    ax.invert_yaxis()
+    ax.set_ylim(len(values) - 0.5, -0.5)
     ax.bar_label(drawn, [f"{value:,}{unit}" for value in values], padding=3)
-    ax.margins(x=0.15)
-    ax.grid(visible=False, axis="y")
+    ax.set_xlim(0, 1.3 * max(values))  # room for the longest label
+    ax.set_xticks([])
     return ax
 
 
