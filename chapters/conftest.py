@@ -2,13 +2,15 @@
 
 from nbval import kernel
 
-from tools.execute import kernel_env
-
-start_new_kernel = kernel.start_new_kernel
+from tools.execute import kernel_env, sockets
 
 
-def start_same_kernel(**options):
-    return start_new_kernel(**options, env=kernel_env())
+class SameManager(kernel.KernelManager):
+    def __init__(self, **options):
+        super().__init__(**options, **sockets())
+
+    def start_kernel(self, **options):
+        super().start_kernel(**options, env=kernel_env())
 
 
 def execute_with_history(self, source, allow_stdin=None):
@@ -19,5 +21,5 @@ def execute_with_history(self, source, allow_stdin=None):
     )
 
 
-kernel.start_new_kernel = start_same_kernel
+kernel.KernelManager = SameManager
 kernel.RunningKernel.execute_cell_input = execute_with_history

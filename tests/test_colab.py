@@ -10,12 +10,11 @@ import subprocess
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell
 
 import cnnlib
 from tools import form
-from tools.execute import kernel_env
+from tools.execute import kernel_env, new_client
 
 
 @pytest.fixture
@@ -53,8 +52,7 @@ def test_a_chapter_fetches_the_package_and_runs_top_to_bottom(published, tmp_pat
     where = new_code_cell("import cnnlib; print(cnnlib.__file__, end='')")
     notebook.cells.append(where)
 
-    client = NotebookClient(notebook, timeout=600, kernel_name="python3")
-    client.execute(cwd=str(empty), env=env, stderr=subprocess.DEVNULL)
+    new_client(notebook).execute(cwd=str(empty), env=env, stderr=subprocess.DEVNULL)
 
     fetched = empty / f"cnn-notes-v{cnnlib.__version__}/cnnlib/__init__.py"
     assert where.outputs[0].text == os.fspath(fetched)

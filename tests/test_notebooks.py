@@ -37,6 +37,8 @@ import time
 
 from cnnlib.claims import check
 
+print("first")
+time.sleep(0.5)
 print(f"⟨{time.time()}⟩ at", object(), "in 640x480 pixels");
 ```
 
@@ -161,8 +163,13 @@ def test_executing_twice_gives_the_same_bytes_but_for_measured_values(book):
 
 
 def test_stored_addresses_are_replaced_and_sizes_are_not(book):
-    output = form.read_notebook(book, "tiny").cells[PRINT].outputs[0].text
-    assert "<object object at 0x0000> in 640x480 pixels" in output
+    (output,) = form.read_notebook(book, "tiny").cells[PRINT].outputs
+    assert "<object object at 0x0000> in 640x480 pixels" in output.text
+
+
+def test_prints_at_different_times_are_one_output(book):
+    (output,) = form.read_notebook(book, "tiny").cells[PRINT].outputs
+    assert output.text.startswith("first\n⟨")
 
 
 def test_a_cell_keeps_its_id_when_another_is_inserted(book):
@@ -417,6 +424,14 @@ def test_a_full_disk_leaves_the_old_notebook(book):
     assert "was not written, what it held is untouched: File too large" in out
     assert form.notebook_path(book, "tiny").read_bytes() == before
     assert left_overs(book) == ["tiny.ipynb"]
+
+
+def test_writing_replaces_a_file_and_never_changes_it(tmp_path):
+    path, same = tmp_path / "file", tmp_path / "same"
+    path.write_text("old")
+    os.link(path, same)
+    form.write(path, "new")
+    assert (path.read_text(), same.read_text()) == ("new", "old")
 
 
 def test_ctrl_c_leaves_the_old_notebook_and_no_kernel(book):

@@ -5,6 +5,7 @@ import datetime
 import math
 import os
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from subprocess import DEVNULL
@@ -46,6 +47,21 @@ def kernel_env():
     # ipykernel would not capture what C++ code prints under pytest
     env.pop("PYTEST_CURRENT_TEST", None)
     return env
+
+
+def sockets():
+    """Options of a kernel manager that make it talk over files: two kernels that start
+    at once can pick the same TCP port, and one of them dies."""
+    return {"transport": "ipc", "ip": tempfile.mktemp(prefix="cnn-")}
+
+
+def new_client(notebook):
+    """A client that executes the notebook in a kernel of its own."""
+    client = NotebookClient(
+        notebook, timeout=CELL_TIMEOUT, record_timing=False, coalesce_streams=True
+    )
+    client.km = client.kernel_manager_class(**sockets())
+    return client
 
 
 def execute(root, stems, jobs):
@@ -95,10 +111,8 @@ async def _execute_one(root, stem, running):
 
 async def _run_cells(notebook, stem, folder, running):
     """Run all cells in a fresh kernel, then ask it for the hardware it used."""
-    client = NotebookClient(
-        notebook, timeout=CELL_TIMEOUT, record_timing=False, coalesce_streams=True
-    )
-    manager = client.create_kernel_manager()
+    client = new_client(notebook)
+    manager = client.km
     try:
         await client.async_start_new_kernel(
             cwd=str(folder), env=kernel_env(), stdout=DEVNULL, stderr=DEVNULL
