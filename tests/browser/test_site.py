@@ -1,0 +1,166 @@
+"""What a reader meets on the built site, in Chromium and without a network."""
+
+import gzip
+from html.parser import HTMLParser
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.browser.conftest import CHAPTERS, PAGES, SITE
+
+LIMIT = 1_500_000  # bytes of a chapter with all it loads, compressed
+TEXT = {".html", ".css", ".js", ".svg"}
+WIDTHS = (390, 768, 1024, 1280, 2560)
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+# Opens what is folded, and leaves 40 rows of the ledger, all made by one template: axe
+# would take a minute for all of them.
+UNFOLD = """
+document.querySelectorAll("details").forEach(details => details.open = true);
+document.querySelectorAll("#ledger tbody tr:nth-child(n + 41)")
+    .forEach(row => row.remove());
+"""
+
+
+class Page(HTMLParser):
+    """Links, ids and meta data of an HTML file."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.links, self.ids, self.meta = [], set(), {}
+        self.feed((SITE / path).read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.ids.add(attrs.get("id"))
+        self.links += [attrs[key] for key in ("href", "src") if attrs.get(key)]
+        if tag == "meta" and "content" in attrs:
+            self.meta[attrs.get("property") or attrs.get("name")] = attrs["content"]
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 1280)])
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_whole_accessible_and_fits_every_width(visit, path, scheme, width):
+    with visit(path, width, scheme) as page:
+        assert page.locator("html").get_attribute("data-theme") == scheme
+        broken = page.locator("img").evaluate_all(
+            "images => images.filter(i => !i.naturalWidth && i.loading != 'lazy')"
+            ".map(i => i.src)"
+        )
+        assert broken == []
+        formulas = page.locator(".math").count()
+        assert page.locator("mjx-container").count() == formulas
+        assert page.locator("mjx-merror").count() == 0
+        prose = "\n".join(page.locator("article :is(p, li)").all_inner_texts())
+        assert "$" not in prose and r"\(" not in prose
+        assert page.seen.foreign == []
+        assert page.seen.failed == []
+        assert page.seen.errors == []
+        page.evaluate(UNFOLD)
+        page.wait_for_function("document.getAnimations().length === 0")
+        found = Axe().run(page, options={"runOnly": RULES})
+        assert found.violations_count == 0, found.generate_report()
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            root = "document.documentElement"
+            over = page.evaluate(f"{root}.scrollWidth - {root}.clientWidth")
+            assert over <= 0, f"scrolls sideways by {over} px at {width} px"
+
+
+@pytest.mark.parametrize("path", CHAPTERS)
+def test_a_chapter_begins_with_its_title_and_hides_its_solutions(visit, path):
+    with visit(path) as page:
+        shown = page.locator("article :is(h1, h2, p, pre):visible")
+        assert shown.first.evaluate("element => element.tagName") == "H1"
+        folded = page.locator(".cell.tag_solution details")
+        assert folded.count() > 0, "no solution"
+        for i in range(folded.count()):
+            assert not folded.nth(i).locator("pre").first.is_visible()
+        folded.first.locator("summary").press("Enter")
+        assert folded.first.locator("pre").first.is_visible()
+
+
+@pytest.mark.parametrize("path", CHAPTERS)
+def test_a_chapter_is_light_enough(visit, path):
+    with visit(path) as page:
+        page.wait_for_load_state("networkidle")
+        files = [SITE / name.split("/", 2)[2] for name in page.seen.files]
+    total = sum(transferred(file) for file in files)
+    assert total <= LIMIT, f"{total:,} bytes"
+
+
+def transferred(path):
+    """Bytes over the wire: a server compresses text, not pictures and fonts."""
+    body = path.read_bytes()
+    return len(gzip.compress(body, 6) if path.suffix in TEXT else body)
+
+
+@pytest.mark.parametrize("path", CHAPTERS)
+def test_colab_opens_the_notebook_of_the_configured_repository(path, repository):
+    place = urlsplit(repository).path
+    notebook = path.replace(".html", ".ipynb")
+    colab = f"https://colab.research.google.com/github{place}/blob/main/{notebook}"
+    assert [link for link in Page(path).links if "//colab." in link] == [colab]
+
+
+def test_prose_and_code_have_a_good_measure(visit):
+    """65 to 85 letters of prose; 88 columns of code beside both side bars."""
+    measure = """(box, text) => {
+        const probe = document.createElement("span");
+        probe.textContent = text;
+        probe.style.whiteSpace = "nowrap";
+        box.append(probe);
+        const letter = probe.offsetWidth / text.length;
+        probe.remove();
+        const style = getComputedStyle(box);
+        const padding = parseFloat(style.paddingLeft) + parseFloat(style.paddingRight);
+        return (box.clientWidth - padding) / letter;
+    }"""
+    with visit(CHAPTERS[0]) as page:
+        prose = page.locator("article section > p").nth(1)
+        pangram = "The quick brown fox jumps over the lazy dog. "
+        assert 65 <= prose.evaluate(measure, pangram * 3) <= 85
+        code = page.locator("div.cell:not(.tag_setup) > div.cell_input pre").first
+        assert code.evaluate(measure, "x" * 88) >= 88
+
+
+def test_internal_links_lead_somewhere():
+    pages = {path: Page(path) for path in [*PAGES, "index.html", "search.html"]}
+    broken = []
+    for path, page in pages.items():
+        for link in page.links:
+            if urlsplit(link).scheme:
+                continue
+            place, fragment = urldefrag(urljoin(path, link.partition("?")[0]))
+            place = unquote(place) or path
+            known = place not in pages or not fragment or fragment in pages[place].ids
+            if not (SITE / place).is_file() or not known:
+                broken.append(f"{path}: {link}")
+    assert broken == []
+
+
+def test_search_finds_a_word_of_a_chapter(visit):
+    with visit("search.html?q=bottleneck") as page:
+        page.wait_for_selector("#search-results li a")
+        found = page.locator("#search-results li a").all_inner_texts()
+        assert any("Inception" in title for title in found), found
+        assert page.seen.foreign == []
+
+
+@pytest.mark.parametrize("path", ["chapters/no-such-chapter.html", "deep/er/nothing"])
+def test_an_unknown_address_gets_a_page_that_leads_back(visit, address, path):
+    with visit(path) as page:
+        assert page.seen.failed == [address + path], "a part of the page is lost"
+        assert page.seen.foreign == []
+        assert "does not exist" in page.locator("article h1").inner_text()
+        page.locator("article a", has_text="first page").click()
+        assert page.url == f"{address}book/index.html"
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_has_a_social_preview(path):
+    meta = Page(path).meta
+    picture = meta["og:image"].rpartition("/_static/")[2]
+    assert (SITE / "_static" / picture).is_file()
+    for name in ("og:title", "og:description", "og:url", "og:image:alt"):
+        assert meta.get(name), name
