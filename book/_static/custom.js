@@ -1,3 +1,15 @@
+/* A formula that is wider than the page scrolls in itself, by keyboard too. */
+const reachWideFormulas = () => {
+  for (const box of document.querySelectorAll('mjx-container[display="true"]')) {
+    box.toggleAttribute("tabindex", false);
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  }
+};
+window.addEventListener("load", () => {
+  window.MathJax?.startup?.promise.then(reachWideFormulas);
+});
+window.addEventListener("resize", reachWideFormulas);
+
 /* The filter of the ledger. The page is a plain table without it; verdict, chapter and words
    also stand in the address, so that a filtered ledger can be linked to. */
 document.addEventListener("DOMContentLoaded", () => {
@@ -26,7 +38,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const remember = () => {
     const query = new URLSearchParams(new FormData(form));
     fields.filter((name) => !query.get(name)).forEach((name) => query.delete(name));
-    const search = query.size ? `?${query}` : location.pathname;
+    const search = `${query}` ? `?${query}` : location.pathname;
     history.replaceState(null, "", search + location.hash);
   };
 
