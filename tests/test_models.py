@@ -17,11 +17,13 @@ from cnnlib import costs, data, init, models
 
 NAMES = models.names()
 # The smallest image, in pixels, of the networks that also take larger ones.
-SMALLEST = {}
+SMALLEST = {name: 32 for name in NAMES if name.startswith(("resnet", "plain"))}
+SMALLEST |= {"resnet_small": 28}
 
 # Initialisation and learning rate with which a network learns 32 images by heart.
 OVERFIT = {
     "vgg_small": (init.he, 1e-3),
+    "resnet_small": (init.he, 1e-2),
 }
 
 
@@ -29,6 +31,11 @@ OVERFIT = {
 def on_meta(name):
     with torch.device("meta"):
         return models.build(name)
+
+
+@cache
+def table(name):
+    return costs.table(on_meta(name), models.NETWORKS[name].input_shape)
 
 
 LIGHT = [
@@ -67,14 +74,13 @@ def test_macs_are_half_of_what_torchs_counter_counts(name):
     net, shape = on_meta(name).eval(), models.NETWORKS[name].input_shape
     with FlopCounterMode(display=False) as counter:
         net(torch.empty(1, *shape, device="meta"))
-    assert counter.get_total_flops() == 2 * costs.table(net, shape).macs
+    assert counter.get_total_flops() == 2 * table(name).macs
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_receptive_field_is_known_for_every_stage(name):
-    net, shape = on_meta(name), models.NETWORKS[name].input_shape
-    fields = {row.name: row.receptive_field for row in costs.table(net, shape)}
-    assert all(fields[stage] for stage, _ in stages(net))
+    fields = {row.name: row.receptive_field for row in table(name)}
+    assert all(fields[stage] for stage, _ in stages(on_meta(name)))
 
 
 @pytest.mark.parametrize("name", NAMES)

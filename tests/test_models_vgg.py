@@ -6,7 +6,9 @@ import torchvision
 from torch import nn
 
 from cnnlib import costs
-from cnnlib.models.vgg import STAGES, vgg, vgg11_notes, vgg_small, vgg_stage
+from cnnlib.models.notes import vgg11_notes
+from cnnlib.models.small import vgg_small
+from cnnlib.models.vgg import STAGES, vgg, vgg_stage
 
 
 def meta_table(builder, shape):

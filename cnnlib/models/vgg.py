@@ -21,8 +21,6 @@ STAGES = {
     16: ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)),
     19: ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512)),
 }
-# For 28x28 pixels: column A with half the channels and without its last two stages.
-STAGES_28 = ((1, 32), (1, 64), (2, 128))
 
 
 def vgg_stage(in_channels, out_channels, convs):
@@ -34,40 +32,16 @@ def vgg_stage(in_channels, out_channels, convs):
     return nn.Sequential(*layers, nn.MaxPool2d(2))
 
 
-def vgg(depth, in_channels=3, num_classes=1000):
-    """Configuration A (depth 11), B (13), D (16) or E (19) for 224x224 pixels.
-
-    (N, in_channels, 224, 224) -> (N, num_classes); VGG-16 has 138,357,544 parameters
-    and 15.470 G MACs.
-    """
-    stages = _stages(row(STAGES, depth, "vgg"), in_channels)  # (N, 512, 7, 7)
-    stages |= _classifier(512 * 7 * 7, 4096, num_classes)
-    return expects(nn.Sequential(stages), f"vgg{depth}", in_channels, 224)
-
-
-def vgg11_notes():
-    """The course notes' VGG-11 for Fashion-MNIST enlarged to 224x224 pixels:
-    (N, 1, 224, 224) -> (N, 10); 128,806,154 parameters."""
-    return vgg(11, in_channels=1, num_classes=10)
-
-
-def vgg_small(in_channels=1, num_classes=10):
-    """Three stages for 28x28 pixels, which leave nothing to halve:
-    (N, in_channels, 28, 28) -> (N, num_classes)."""
-    stages = _stages(STAGES_28, in_channels)  # (N, 128, 3, 3)
-    stages |= _classifier(128 * 3 * 3, 256, num_classes)
-    return expects(nn.Sequential(stages), "vgg_small", in_channels, 28)
-
-
-def _stages(rows, in_channels):
-    stages = OrderedDict()
+def vgg_stages(rows, in_channels):
+    """stage1, stage2 ... with the (convolutions, channels) of each row."""
+    named = OrderedDict()
     for index, (convs, channels) in enumerate(rows, start=1):
-        stages[f"stage{index}"] = vgg_stage(in_channels, channels, convs)
+        named[f"stage{index}"] = vgg_stage(in_channels, channels, convs)
         in_channels = channels
-    return stages
+    return named
 
 
-def _classifier(in_features, width, num_classes):
+def vgg_classifier(in_features, width, num_classes):
     """Three dense layers, numbered as those of AlexNet, which they repeat."""
     return OrderedDict(
         fc6=nn.Sequential(
@@ -76,3 +50,14 @@ def _classifier(in_features, width, num_classes):
         fc7=nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Dropout(0.5)),
         fc8=nn.Linear(width, num_classes),
     )
+
+
+def vgg(depth, in_channels=3, num_classes=1000):
+    """Configuration A (depth 11), B (13), D (16) or E (19) for 224x224 pixels.
+
+    (N, in_channels, 224, 224) -> (N, num_classes); VGG-16 has 138,357,544 parameters
+    and 15.470 G MACs.
+    """
+    body = vgg_stages(row(STAGES, depth, "vgg"), in_channels)  # (N, 512, 7, 7)
+    head = vgg_classifier(512 * 7 * 7, 4096, num_classes)
+    return expects(nn.Sequential(body | head), f"vgg{depth}", in_channels, 224)
