@@ -1,0 +1,121 @@
+"""The tools that compute parts of the site: cards, ledger, timeline."""
+
+import nbformat
+import pytest
+from nbformat.v4 import new_markdown_cell, new_notebook
+
+from cnnlib import claims
+from tools import ledger, pages, timeline
+
+NETWORKS = pages.ROOT / "book" / "networks.yml"
+
+
+@pytest.fixture
+def chapter(tmp_path):
+    """A function that writes a notebook of one text cell and gives its path."""
+
+    def write(text, **run):
+        path = tmp_path / "chapters" / "lenet.ipynb"
+        path.parent.mkdir(exist_ok=True)
+        notebook = new_notebook(cells=[new_markdown_cell(text)])
+        notebook.metadata["cnnlib"] = run
+        nbformat.write(notebook, path)
+        return path
+
+    return write
+
+
+def test_a_card_has_the_question_and_the_two_times(chapter):
+    text = "# LeNet-5\n\n**Question.** How many\nof $n$?\n\n" + 396 * "word "
+    card = pages.cards([pages.read_chapter(chapter(text, seconds=41.3))])
+    assert "[LeNet-5](../chapters/lenet.ipynb)\n\nHow many of $n$?\n" in card
+    assert "3 min to read, 41 s to run" in card
+
+
+def test_a_chapter_without_a_question_is_refused(chapter):
+    with pytest.raises(ValueError, match=r"lenet\.ipynb does not open with '# Title'"):
+        pages.read_chapter(chapter("# LeNet-5\n\nText."))
+
+
+def test_chapters_that_do_not_exist_yet_are_left_out(chapter):
+    path = chapter("# LeNet-5\n\n**Question.** Why?")
+    root = path.parents[1]
+    (root / "_toc.yml").write_text(
+        "parts: [{chapters: [{file: chapters/vgg}, {file: chapters/lenet}]}]"
+    )
+    assert pages.notebooks(root) == [path]
+    path.unlink()
+    assert pages.notebooks(root) == []
+    assert "container" in pages.cards([])
+    assert "<tbody>" in pages.run_times([])
+
+
+def test_every_statement_has_a_row_and_says_whether_it_has_a_home():
+    statement = claims.Statement(
+        id="lenet/x",
+        chapter="lenet",
+        statement="1 < 2 & so on",
+        verdict="corrected",
+        settled="check",
+        says=12040000,
+        right=12443648,
+        paper="https://example.org/?a&b",
+    )
+    homeless = ledger.page([statement], {}, {})
+    assert 'id="lenet/x"' in homeless
+    assert "1 &lt; 2 &amp; so on" in homeless
+    assert "12,040,000" in homeless and "12,443,648" in homeless
+    assert "no chapter yet" in homeless and "1 of them still wait" in homeless
+    at_home = ledger.page([statement], {"lenet/x": ("lenet",)}, {"lenet": "LeNet-5"})
+    assert '<a href="../chapters/lenet.html">LeNet-5</a>' in at_home
+    assert "no chapter yet" not in at_home and "0 of them still wait" in at_home
+
+
+def test_a_band_is_shown_where_no_single_value_is_right():
+    statement = claims.Statement(
+        id="lenet/x",
+        chapter="lenet",
+        statement="It reaches 90 %.",
+        verdict="holds",
+        settled="check",
+        band=(0.85, 0.95),
+    )
+    assert ledger.right(statement) == "0.85 to 0.95"
+
+
+def test_the_first_page_shows_what_is_wrong_and_what_is_right():
+    facts = ledger.facts(claims.statements())
+    assert "12,040,000" in facts and "12,443,648" in facts
+    assert f"Of <b>{len(claims.statements())}</b> statements" in facts
+
+
+def test_the_timeline_takes_its_costs_from_cnnlib():
+    found = {entry["builder"]: entry for entry in timeline.networks(NETWORKS)}
+    assert found["lenet5"]["parameters"] == 60_000
+    assert found["vgg16"]["parameters"] == 138_357_544
+    assert found["vgg16"]["macs"] == 15_470_264_320
+    figure = timeline.figure(list(found.values()), {"lenet": "LeNet-5"})
+    assert figure.count("138 M, 15.5 G MACs</text>") == 1  # wide pages only
+    assert "138,357,544" in figure and "9.62" in figure  # the table, torchvision
+    assert '<a href="../chapters/lenet.html">LeNet-5</a>' in figure
+
+
+def test_the_disc_of_twice_the_parameters_has_twice_the_area():
+    small, large = (
+        {"name": "net", "parameters": parameters, "macs": 1}
+        for parameters in (30_000_000, 60_000_000)
+    )
+    areas = [
+        float(timeline.marker(entry, 0, 0, timeline.WIDE).split('r="')[1].split('"')[0])
+        ** 2
+        for entry in (small, large)
+    ]
+    assert areas[1] / areas[0] == pytest.approx(2, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(138_357_544, "138 M"), (1_582_671_872, "1.58 G"), (60_000, "60.0 k"), (12, "12")],
+)
+def test_large_numbers_are_shortened_to_three_digits(number, text):
+    assert timeline.short(number) == text
