@@ -93,6 +93,7 @@ def test_the_timeline_takes_its_costs_from_cnnlib():
     found = {entry["builder"]: entry for entry in timeline.networks(NETWORKS)}
     assert found["lenet5"]["parameters"] == 60_000
     assert found["vgg16"]["parameters"] == 138_357_544
+    assert found["googlenet"]["parameters"] == 6_998_552  # without auxiliary heads
     assert found["vgg16"]["macs"] == 15_470_264_320
     figure = timeline.figure(list(found.values()), {"lenet": "LeNet-5"})
     assert figure.count("138 M, 15.5 G MACs</text>") == 1  # wide pages only

@@ -28,8 +28,8 @@ FIGURE = """\
 {wide}
 {narrow}
 <figcaption>Each disc is a network. Its area is the number of parameters, its height the
-published top-5 error on ImageNet; the table adds MACs, the multiply-accumulates for one
-image. Both costs were counted by <code>cnnlib</code> when this page was
+published top-5 error on ImageNet. Parameters and multiply-accumulates (MACs, for one
+image) were counted by <code>cnnlib</code> when this page was
 built.</figcaption></figure>
 <details><summary>The same as a table, with sources</summary>
 <div class="scroll" tabindex="0" role="region" aria-label="Table of the networks">
@@ -46,7 +46,10 @@ AlexNet and GoogLeNet differ a little from the papers).</p></details>"""
 
 
 def networks(path):
-    """Entries of networks.yml that cnnlib can build, with `parameters` and `macs`."""
+    """Entries of networks.yml that cnnlib can build, with `parameters` and `macs`.
+
+    Stages without an output at inference, GoogLeNet's auxiliary heads, do not count.
+    """
     entries = yaml.safe_load(Path(path).read_text(encoding="utf-8"))["networks"]
     found = [entry for entry in entries if entry["builder"] in models.names()]
     for entry in found:
@@ -54,7 +57,8 @@ def networks(path):
         with torch.device("meta"):
             net = models.build(name)
         table = costs.table(net, models.NETWORKS[name].input_shape)
-        entry |= {"parameters": table.parameters, "macs": table.macs}
+        entry["parameters"] = sum(row.parameters for row in table if row.output_shape)
+        entry["macs"] = table.macs
     return found
 
 
