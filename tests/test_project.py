@@ -1,6 +1,5 @@
 """Facts about the project that several files state: they must not drift apart."""
 
-import os
 import re
 import subprocess
 import tomllib
@@ -128,13 +127,16 @@ def test_installing_says_how_to_get_venv(tmp_path):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_an_interrupted_installation_is_not_taken_for_a_finished_one(tmp_path):
-    # the pretended Python makes an environment whose pip cannot install
-    pip = '#!/bin/sh\\ncase "$*" in *install*) exit 1;; esac\\n'
+@pytest.mark.parametrize(
+    ("pip", "finished"), [("exit 1", False), ("exit 0", True)], ids=["stopped", "done"]
+)
+def test_only_a_finished_installation_is_marked_as_such(tmp_path, pip, finished):
+    # the pretended Python makes an environment whose pip does as told
+    script = f'#!/bin/sh\\ncase "$*" in *install*) {pip};; esac\\n'
     make = (
-        f"mkdir -p .venv/bin; printf '{pip}' > .venv/bin/python; "
+        f"mkdir -p .venv/bin; printf '{script}' > .venv/bin/python; "
         "chmod +x .venv/bin/python"
     )
     done = install(tmp_path, f'case "$*" in *venv*clear*) {make};; *) echo 3.12;; esac')
-    assert done.returncode != 0
-    assert os.listdir(tmp_path / ".venv") == ["bin"]
+    assert (done.returncode == 0) == finished
+    assert (tmp_path / ".venv/installed").exists() == finished
