@@ -61,7 +61,7 @@ Image(
 ```
 
 ```{code-cell}
-os.system("echo printed by another process")
+_ = os.system("echo printed by another process")
 ```
 
 ```{code-cell}
