@@ -62,6 +62,7 @@ Image(
 
 ```{code-cell}
 _ = os.system("echo printed by another process")
+time.sleep(0.3)
 ```
 
 ```{code-cell}
@@ -80,7 +81,7 @@ check("tiny/exercise-sum", sum(range(4)))
 ```
 """
 )
-PRINT, PICTURE, WORDS, SOLUTION = 3, 4, 7, 8  # places in the notebook
+PRINT, PICTURE, CHILD, WORDS, SOLUTION = 3, 4, 5, 7, 8  # places in the notebook
 
 
 def make_book(root):
@@ -466,6 +467,11 @@ def test_ctrl_c_leaves_the_old_notebook_and_no_kernel(book):
     assert left_overs(book) == ["tiny.ipynb"]
     with pytest.raises(ProcessLookupError):
         os.kill(int(mark.read_text()), 0)
+
+
+def test_what_another_process_prints_is_stored_even_under_pytest(book):
+    (output,) = form.read_notebook(book, "tiny").cells[CHILD].outputs
+    assert output.text == "printed by another process\n"
 
 
 @pytest.mark.parametrize(
