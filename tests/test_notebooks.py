@@ -363,14 +363,21 @@ def test_format_tidies_code_and_leaves_the_rest(book):
     assert form.text_path(book, "tiny").read_text(encoding="utf-8") == TINY
 
 
-def test_refresh_renews_the_set_up_cell_alone(book):
+def test_refresh_renews_what_is_generated_and_keeps_outputs(book):
+    before = form.read_notebook(book, "tiny").cells[1:]
+    spoil(book, lambda nb: nb.cells[SOLUTION].metadata.pop("jupyter"))
     (book / "cnnlib/__init__.py").write_text('__version__ = "1.2.4"\n')
     assert run(book, "agree") == 1
-    before = form.read_notebook(book, "tiny").cells[1:]
     assert run(book, "refresh") == 0
     assert run(book, "agree") == 0
     assert run(book, "lint") == 0
     assert form.read_notebook(book, "tiny").cells[1:] == before
+
+
+def test_refresh_does_not_keep_outputs_of_other_code(book, capsys):
+    edit_text(book, "sum(range(4))", "sum(range(5))")
+    assert run(book, "refresh") == 1
+    assert "tiny is not its text: make chapter" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

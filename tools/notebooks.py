@@ -7,7 +7,7 @@ lint      look for defects in the stored notebooks
 agree     compare the stored notebooks with the texts, cell by cell
 text      bring edits made in a notebook back into its text
 format    format the code cells of the texts with ruff
-refresh   renew the set-up cells only, after the address or the version has changed
+refresh   renew what the tools add to the text, after address or version changed
 
 Without STEM all chapters are meant, except for text, which wants one.
 """
@@ -76,10 +76,17 @@ def tidy(root, stem):
 
 
 def refresh(root, stem):
-    """Write the set-up cell anew; it is silent, so nothing has to be executed."""
-    notebook = form.read_notebook(root, stem)
-    notebook.cells[0].source = form.setup_cell(root).source
-    form.write(form.notebook_path(root, stem), form.dumps(notebook))
+    """Renew what the tools add to the text: the set-up cell, which is silent, and the
+    metadata of cells. The outputs stay, so the cells must be those of the text."""
+    stored, fresh = form.read_notebook(root, stem), form.compose(root, stem)
+    if form.text_of(form.authored(stored)) != form.text_of(form.authored(fresh)):
+        raise BookError(f"{stem} is not its text: make chapter CHAPTER={stem}.")
+    for cell, executed in zip(fresh.cells, stored.cells, strict=True):
+        if cell.cell_type == "code":
+            cell.outputs = executed.outputs
+            cell.execution_count = executed.execution_count
+    form.stamp(fresh, stored.metadata.cnnlib)
+    form.write(form.notebook_path(root, stem), form.dumps(form.normalise(fresh)))
 
 
 def checked(check, root, stems):
