@@ -27,7 +27,7 @@ $(READY): requirements.txt
 .PHONY: book
 book: $(READY) ## build the site from the stored outputs (trains nothing)
 	$(BIN)/python -m tools.pages
-	$(BIN)/jupyter-book build . --path-output . -W -n --keep-going -q
+	$(BIN)/jupyter-book build . --path-output . --all -W -n --keep-going -q
 	@echo "The book is built: $(CURDIR)/$(SITE)/index.html (make serve shows it)"
 
 .PHONY: serve
@@ -48,7 +48,7 @@ endif
 
 .PHONY: test-site
 test-site: book ## build the site and try it in a browser (wants chromium)
-	$(PYTEST) tests/browser
+	$(PYTEST) -n $(JOBS) tests/browser
 
 .PHONY: lint
 lint: $(READY) ## check style and common defects, notebooks included

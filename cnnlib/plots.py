@@ -19,29 +19,22 @@ def use_style():
         set_matplotlib_formats("retina")
 
 
-def pictures(images, titles=None, columns=8, limit=None, side=0.8):
+def pictures(images, titles=None, columns=8, side=0.8):
     """A grid of grey images (N, H, W), drawn dark on light; returns the axes (N,).
 
-    `limit` is the largest absolute value of a diverging scale, blue below and red above
-    zero, for filters and other signed images; without it each image has its own grey
-    scale. `side` is the width of one image in inches.
+    `side` is the width of one image in inches.
     """
     count = len(images)
     columns = min(columns, count)
     rows = -(-count // columns)
-    height = rows * (side + (0.22 if titles is not None else 0.06))
-    _, axes = plt.subplots(
-        rows, columns, figsize=(columns * side, height), squeeze=False
-    )
-    scale = {"cmap": "gray_r"}
-    if limit is not None:
-        scale = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+    size = columns * side, rows * (side + (0.06 if titles is None else 0.22))
+    _, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
-    for index, image in enumerate(images):
-        axes.flat[index].imshow(image, **scale)
-        if titles is not None:
-            axes.flat[index].set_title(titles[index], fontsize=8, pad=2)
+    for ax, image in zip(axes.flat, images, strict=False):
+        ax.imshow(image, cmap="gray_r")
+    for ax, title in zip(axes.flat, titles or (), strict=False):
+        ax.set_title(title, fontsize=8, pad=2)
     return axes.flatten()[:count]
 
 

@@ -45,6 +45,7 @@ sys.path.insert(0, str(root))"""
 FOOTER = "*Last executed ⟨{executed}⟩ on ⟨{device}, torch {torch}⟩ in ⟨{seconds} s⟩.*"
 MEASURED = re.compile(r"⟨[^⟩]*⟩")
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}")
+PROMPTS = {"code_prompt_show": "Show solution", "code_prompt_hide": "Hide solution"}
 FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}  # Colab, JupyterLab
 
 
@@ -151,6 +152,7 @@ def _dressed(cell):
     if cell.cell_type == "code" and "solution" in tags:
         metadata["tags"].append("hide-cell")
         metadata |= FOLDED
+        metadata.setdefault("mystnb", {}).update(PROMPTS)
     cell.metadata = nbformat.from_dict(metadata)
     return cell
 
