@@ -98,11 +98,12 @@ def load(name, folder=RESULTS):
 
 
 def source(result):
-    """One line on where a result comes from, to stand under its figure."""
+    """Two lines on where a result comes from, to stand under its figure."""
+    version = result["torch"].partition("+")[0]
     return (
-        f"{result['n']} runs, seeds {', '.join(map(str, result['seeds']))}; "
-        f"{result['machine']}, torch {result['torch']}, {result['date']}, "
-        f"commit {result['commit']}."
+        f"{result['n']} runs, seeds {', '.join(map(str, result['seeds']))}, "
+        f"{result['date']}, commit {result['commit']}\n"
+        f"{result['machine']}, torch {version}"
     )
 
 
