@@ -100,7 +100,7 @@ def checked(check, root, stems):
         count += len(findings)
         for finding in findings:
             print(f"{stem}: {finding}")
-    print(f"{check.__name__}: {len(stems)} chapters, {count} findings")
+    print(f"{check.__name__}: {count} findings in {', '.join(stems)}")
     return not count
 
 
