@@ -6,7 +6,6 @@ import torchvision
 from torch import nn
 
 from cnnlib import costs
-from cnnlib.models.notes import notes_residual, resnet18_notes
 from cnnlib.models.resnet import (
     DEPTHS,
     Residual,
@@ -140,66 +139,6 @@ def test_outputs_equal_torchvisions_with_its_parameters(depth):
     x = torch.randn(2, 3, 64, 65)
     with torch.no_grad():
         torch.testing.assert_close(ours(x), theirs(x), rtol=1e-5, atol=1e-5)
-
-
-def from_d2l(block):
-    """Parameters of d2l's Residual in the order of `notes_residual`."""
-    modules = [block.conv1, block.bn1, block.conv2, block.bn2, block.conv3]
-    return [value for m in modules if m for value in m.state_dict().values()]
-
-
-@pytest.mark.parametrize("channels", [8, 16])
-def test_block_of_the_notes_equals_d2ls(channels):
-    d2l = pytest.importorskip("d2l.torch", reason="d2l is not installed here")
-    theirs = d2l.Residual(channels, use_1x1conv=channels != 8, strides=channels // 8)
-    x = torch.randn(2, 8, 6, 6)
-    theirs(x)  # makes its lazy layers
-    ours = notes_residual(8, channels, channels // 8)
-    state = zip(ours.state_dict(), from_d2l(theirs), strict=True)
-    ours.load_state_dict(dict(state))
-    torch.testing.assert_close(ours(x), theirs(x))
-
-
-def test_network_of_the_notes_equals_d2ls_but_for_its_first_layer():
-    d2l = pytest.importorskip("d2l.torch", reason="d2l is not installed here")
-    torch.manual_seed(0)
-    theirs = d2l.resnet18(10)
-    x = torch.randn(2, 1, 24, 24)
-    theirs(x)  # makes its lazy layers
-    randomise_normalisation(theirs)
-    conv, bn, _, *body, _, fc = theirs.children()
-    ours = resnet18_notes()
-    values = [*conv.state_dict().values(), *bn.state_dict().values()]
-    for stage in body:
-        for block in stage:
-            values += from_d2l(block)
-    values += fc.state_dict().values()
-    ours.stem[0], ours.stem[3] = nn.Conv2d(1, 64, 3, padding=1), nn.Identity()
-    ours.load_state_dict(dict(zip(ours.state_dict(), values, strict=True)))
-    ours.eval(), theirs.eval()
-    x = torch.randn(2, 1, 32, 32)
-    with torch.no_grad():
-        torch.testing.assert_close(ours(x), theirs(x), rtol=1e-5, atol=1e-5)
-
-
-def test_version_of_the_notes():
-    table = meta_table(resnet18_notes, shape=(1, 96, 96))
-    # the basic network for one input channel and ten classes, with biases, without the
-    # normalisation of three projections
-    with torch.device("meta"):
-        net = resnet(18, in_channels=1, num_classes=10)
-    convs = [m.out_channels for m in net.modules() if isinstance(m, nn.Conv2d)]
-    projections = 128 + 256 + 512
-    assert table.parameters == numel(net) + sum(convs) - 2 * projections == 11_178_378
-    shapes = [
-        (64, 24, 24),
-        (64, 24, 24),
-        (128, 12, 12),
-        (256, 6, 6),
-        (512, 3, 3),
-        (10,),
-    ]
-    assert [row.output_shape for row in table] == shapes
 
 
 def test_unknown_depths_are_refused_with_the_depths_there_are():

@@ -3,11 +3,29 @@
 from functools import partial
 from typing import NamedTuple
 
+from cnnlib.models.alexnet import alexnet
+from cnnlib.models.densenet import densenet, densenet_bc_cifar, densenet_cifar
 from cnnlib.models.googlenet import googlenet
 from cnnlib.models.lenet import lenet, lenet5, lenet_notes
-from cnnlib.models.notes import resnet18_notes, vgg11_notes
+from cnnlib.models.nin import nin, nin_cifar
+from cnnlib.models.notes import (
+    alexnet_notes,
+    densenet_notes,
+    googlenet_notes,
+    nin_notes,
+    resnet18_notes,
+    vgg11_notes,
+)
 from cnnlib.models.resnet import plain, resnet
-from cnnlib.models.small import resnet_small, vgg_small
+from cnnlib.models.resnet_cifar import plain_cifar, preact_cifar, resnet_cifar
+from cnnlib.models.small import (
+    alexnet_small,
+    densenet_small,
+    googlenet_small,
+    nin_small,
+    resnet_small,
+    vgg_small,
+)
 from cnnlib.models.vgg import vgg
 
 
@@ -21,29 +39,52 @@ class Network(NamedTuple):
 
 
 LENET = "https://doi.org/10.1109/5.726791"
+ALEXNET = "https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks"
+NIN = "https://arxiv.org/abs/1312.4400"
 VGG = "https://arxiv.org/abs/1409.1556"
 GOOGLENET = "https://arxiv.org/abs/1409.4842"
 RESNET = "https://arxiv.org/abs/1512.03385"
+PREACT = "https://arxiv.org/abs/1603.05027"
+DENSENET = "https://arxiv.org/abs/1608.06993"
+
+
+def _depths(name, builder, depths, *rest):
+    """A row per depth: name18, name34 ..."""
+    return {f"{name}{n}": Network(partial(builder, n), *rest) for n in depths}
+
+
+IMAGENET, CIFAR = (3, 224, 224), (3, 32, 32)
+CIFAR_DEPTHS = (20, 32, 44, 56, 110)
 NETWORKS = {
     "lenet5": Network(lenet5, (1, 32, 32), 1998, LENET),
     "lenet": Network(lenet, (1, 28, 28), 1998, LENET),
     "lenet_notes": Network(lenet_notes, (1, 28, 28), 1998, LENET),
-    "vgg11": Network(partial(vgg, 11), (3, 224, 224), 2014, VGG),
-    "vgg13": Network(partial(vgg, 13), (3, 224, 224), 2014, VGG),
-    "vgg16": Network(partial(vgg, 16), (3, 224, 224), 2014, VGG),
-    "vgg19": Network(partial(vgg, 19), (3, 224, 224), 2014, VGG),
+    "alexnet": Network(alexnet, (3, 227, 227), 2012, ALEXNET),
+    "alexnet_one_tower": Network(partial(alexnet, 1), (3, 227, 227), 2012, ALEXNET),
+    "alexnet_notes": Network(alexnet_notes, (1, 224, 224), 2012, ALEXNET),
+    "alexnet_small": Network(alexnet_small, (1, 28, 28), 2012, ALEXNET),
+    "nin": Network(nin, IMAGENET, 2013, NIN),
+    "nin_cifar": Network(nin_cifar, CIFAR, 2013, NIN),
+    "nin_notes": Network(nin_notes, (1, 224, 224), 2013, NIN),
+    "nin_small": Network(nin_small, (1, 28, 28), 2013, NIN),
+    **_depths("vgg", vgg, (11, 13, 16, 19), IMAGENET, 2014, VGG),
     "vgg11_notes": Network(vgg11_notes, (1, 224, 224), 2014, VGG),
     "vgg_small": Network(vgg_small, (1, 28, 28), 2014, VGG),
-    "googlenet": Network(googlenet, (3, 224, 224), 2014, GOOGLENET),
-    "plain18": Network(partial(plain, 18), (3, 224, 224), 2015, RESNET),
-    "plain34": Network(partial(plain, 34), (3, 224, 224), 2015, RESNET),
-    "resnet18": Network(partial(resnet, 18), (3, 224, 224), 2015, RESNET),
-    "resnet34": Network(partial(resnet, 34), (3, 224, 224), 2015, RESNET),
-    "resnet50": Network(partial(resnet, 50), (3, 224, 224), 2015, RESNET),
-    "resnet101": Network(partial(resnet, 101), (3, 224, 224), 2015, RESNET),
-    "resnet152": Network(partial(resnet, 152), (3, 224, 224), 2015, RESNET),
+    "googlenet": Network(googlenet, IMAGENET, 2014, GOOGLENET),
+    "googlenet_notes": Network(googlenet_notes, (1, 96, 96), 2014, GOOGLENET),
+    "googlenet_small": Network(googlenet_small, (1, 28, 28), 2014, GOOGLENET),
+    **_depths("plain", plain, (18, 34), IMAGENET, 2015, RESNET),
+    **_depths("resnet", resnet, (18, 34, 50, 101, 152), IMAGENET, 2015, RESNET),
+    **_depths("plain_cifar", plain_cifar, CIFAR_DEPTHS, CIFAR, 2015, RESNET),
+    **_depths("resnet_cifar", resnet_cifar, CIFAR_DEPTHS, CIFAR, 2015, RESNET),
     "resnet18_notes": Network(resnet18_notes, (1, 96, 96), 2015, RESNET),
     "resnet_small": Network(resnet_small, (1, 28, 28), 2015, RESNET),
+    **_depths("preact_cifar", preact_cifar, CIFAR_DEPTHS, CIFAR, 2016, PREACT),
+    **_depths("densenet", densenet, (121, 161, 169, 201), IMAGENET, 2016, DENSENET),
+    "densenet_cifar": Network(densenet_cifar, CIFAR, 2016, DENSENET),
+    "densenet_bc_cifar": Network(densenet_bc_cifar, CIFAR, 2016, DENSENET),
+    "densenet_notes": Network(densenet_notes, (1, 96, 96), 2016, DENSENET),
+    "densenet_small": Network(densenet_small, (1, 28, 28), 2016, DENSENET),
 }
 
 

@@ -11,6 +11,7 @@ from collections import OrderedDict
 
 from torch import nn
 
+from cnnlib.models.alexnet import dense_layers
 from cnnlib.models.inputs import expects
 from cnnlib.models.tables import row
 
@@ -41,17 +42,6 @@ def vgg_stages(rows, in_channels):
     return named
 
 
-def vgg_classifier(in_features, width, num_classes):
-    """Three dense layers, numbered as those of AlexNet, which they repeat."""
-    return OrderedDict(
-        fc6=nn.Sequential(
-            nn.Flatten(), nn.Linear(in_features, width), nn.ReLU(), nn.Dropout(0.5)
-        ),
-        fc7=nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Dropout(0.5)),
-        fc8=nn.Linear(width, num_classes),
-    )
-
-
 def vgg(depth, in_channels=3, num_classes=1000):
     """Configuration A (depth 11), B (13), D (16) or E (19) for 224x224 pixels.
 
@@ -59,5 +49,5 @@ def vgg(depth, in_channels=3, num_classes=1000):
     and 15.470 G MACs.
     """
     body = vgg_stages(row(STAGES, depth, "vgg"), in_channels)  # (N, 512, 7, 7)
-    head = vgg_classifier(512 * 7 * 7, 4096, num_classes)
+    head = dense_layers(512 * 7 * 7, 4096, num_classes)
     return expects(nn.Sequential(body | head), f"vgg{depth}", in_channels, 224)
