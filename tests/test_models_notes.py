@@ -127,3 +127,17 @@ def test_order_of_the_layers(name):
         net = models.build(name)
     leaves = [m for m in net.modules() if not list(m.children())]
     assert "".join(LETTERS[type(leaf)] for leaf in leaves) == LAYERS[name]
+
+
+def test_windows_strides_and_paddings_that_shapes_alone_do_not_fix():
+    # padding the first layer of 224 pixels by one pixel changes no shape
+    with torch.device("meta"):
+        nets = [models.build(name) for name in ("alexnet_notes", "nin_notes", "nin")]
+    one = (1, 1, 0)
+    mlp = [(11, 4, 0), one, one, (5, 1, 2), one, one, *[(3, 1, 1), one, one] * 2]
+    for net, expected in zip(
+        nets, [[(11, 4, 0), (5, 1, 2), *[(3, 1, 1)] * 3], mlp, mlp], strict=True
+    ):
+        convs = [m for m in net.modules() if isinstance(m, nn.Conv2d)]
+        windows = [(m.kernel_size[0], m.stride[0], m.padding[0]) for m in convs]
+        assert windows == expected
