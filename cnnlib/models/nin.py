@@ -33,7 +33,8 @@ def average():
 
 
 def nin(in_channels=3, num_classes=1000):
-    """(N, in_channels, 224, 224) or larger -> (N, num_classes); 7.6 M parameters."""
+    """(N, in_channels, H, W) -> (N, num_classes), H and W at least 39, as published
+    224; 7.6 M parameters."""
     net = OrderedDict(
         block1=mlpconv(in_channels, (96, 96, 96), 11, stride=4),  # (N, 96, 54, 54)
         pool1=nn.MaxPool2d(3, stride=2, ceil_mode=True),  # (N, 96, 27, 27)
@@ -49,7 +50,8 @@ def nin(in_channels=3, num_classes=1000):
 
 
 def nin_cifar(in_channels=3, num_classes=10):
-    """(N, in_channels, 32, 32) -> (N, num_classes); 966,986 parameters."""
+    """(N, in_channels, H, W) -> (N, num_classes), H and W at least 4, in the paper 32;
+    966,986 parameters."""
     net = OrderedDict(
         block1=mlpconv(in_channels, (192, 160, 96), 5, padding=2),
         pool1=nn.MaxPool2d(3, stride=2, ceil_mode=True),  # (N, 96, 16, 16)
