@@ -50,6 +50,10 @@ endif
 test-site: book ## build the site and try it in a browser (wants chromium)
 	$(PYTEST) -n $(JOBS) tests/browser
 
+.PHONY: mutants
+mutants: $(READY) ## break the networks on purpose; a test must notice (ONLY=vgg: some)
+	$(BIN)/python -m tools.mutants $(ONLY)
+
 .PHONY: lint
 lint: $(READY) ## check style and common defects, notebooks included
 	$(BIN)/ruff check .

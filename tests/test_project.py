@@ -140,3 +140,12 @@ def test_only_a_finished_installation_is_marked_as_such(tmp_path, pip, finished)
     done = install(tmp_path, f'case "$*" in *venv*clear*) {make};; *) echo 3.12;; esac')
     assert (done.returncode == 0) == finished
     assert (tmp_path / ".venv/installed").exists() == finished
+
+
+def test_every_deliberate_break_still_has_its_place():
+    for mutant in yaml.safe_load(read("tests/mutants.yml")):
+        assert mutant["old"] in read(mutant["file"]), mutant
+        assert mutant["old"] != mutant["new"]
+        for path in mutant["tests"]:
+            if path.startswith("tests/"):
+                assert (form.ROOT / path).is_file(), mutant

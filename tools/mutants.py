@@ -1,0 +1,57 @@
+"""Break the networks on purpose and see which test notices.
+
+tests/mutants.yml lists the breaks: in `file` the first `old` becomes `new`, and `tests`
+must then fail. Each is tried on a copy of the project; the checkout is never touched.
+usage: python -m tools.mutants [WORD]   only breaks whose file contains WORD
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+def failures(folder, mutant):
+    """Names of the tests that fail with the break in place."""
+    path = folder / mutant["file"]
+    whole = path.read_text(encoding="utf-8")
+    if mutant["old"] not in whole:
+        sys.exit(f"{mutant['file']} no longer holds {mutant['old']!r}.")
+    path.write_text(whole.replace(mutant["old"], mutant["new"], 1), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", *mutant["tests"]]
+    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+    path.write_text(whole, encoding="utf-8")
+    if done.returncode not in (0, 1):
+        sys.exit(f"pytest could not run {mutant['tests']}:\n{done.stdout}")
+    lines = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
+    return [line.split("::")[1].split(" - ")[0] for line in lines]
+
+
+def main(word=""):
+    mutants = yaml.safe_load((ROOT / "tests/mutants.yml").read_text(encoding="utf-8"))
+    chosen = [mutant for mutant in mutants if word in mutant["file"]]
+    survivors = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for part in ("cnnlib", "tests", "tools", "pyproject.toml"):
+            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+            copy(ROOT / part, Path(folder) / part)
+        for number, mutant in enumerate(chosen, 1):
+            caught = failures(Path(folder), mutant)
+            survivors += not caught
+            verdict = f"{len(caught)} tests, {caught[0]}" if caught else "SURVIVED"
+            name = Path(mutant["file"]).name
+            change = f"{mutant['old'][:36]!r} -> {mutant['new'][:36]!r}"
+            print(f"{number}/{len(chosen)} {name} {change}: {verdict}", flush=True)
+    print(f"{len(chosen)} breaks, {survivors} survived")
+    return bool(survivors)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
