@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from torch import distributed
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, OneCycleLR
 
 
@@ -26,7 +27,14 @@ class Row(NamedTuple):
 
 
 def fit(
-    net, train, test, epochs, optimizer, loss=F.cross_entropy, schedule="one-cycle"
+    net,
+    train,
+    test,
+    epochs,
+    optimizer,
+    loss=F.cross_entropy,
+    schedule="one-cycle",
+    done=0,
 ):
     """Train `net` on the batches `train`; yield a `Row` after every epoch.
 
@@ -34,13 +42,18 @@ def fit(
     `loss(net(x), y)` is a mean over the batch. `schedule` scales the learning rate of
     `optimizer` step by step: "one-cycle" (up to it and down to zero; Smith and Topin,
     https://arxiv.org/abs/1708.07120), "cosine" (from it down to zero) or "constant".
+    A run that was interrupted goes on behind its `done` epochs, when the caller has
+    restored net, optimizer and the random streams.
+
+    Batches that are shared by several processes (`world_size`) are averaged over all.
 
     Raises FloatingPointError, naming epoch and learning rate, when the loss is no
     longer finite.
     """
     net.to(train.device, memory_format=torch.channels_last)
-    scheduler = _scheduler(optimizer, schedule, epochs * len(train))
-    for epoch in range(1, epochs + 1):
+    steps = len(train)
+    scheduler = _scheduler(optimizer, schedule, epochs * steps, done * steps)
+    for epoch in range(done + 1, epochs + 1):
         start = time.perf_counter()
         net.train()
         total = torch.zeros((), device=train.device)  # read once, at the epoch's end
@@ -53,7 +66,7 @@ def fit(
             optimizer.step()
             scheduler.step()
             total += batch_loss.detach() * len(y)
-        mean = total.item() / train.count
+        mean = _per_image(total, train)
         if not math.isfinite(mean):
             raise FloatingPointError(
                 f"the training loss became {mean} in epoch {epoch}, which began at "
@@ -72,7 +85,14 @@ def evaluate(net, batches):
     for x, y in batches:
         with autocast(batches.device):
             right += (net(_nhwc(x)).argmax(1) == y).sum()
-    return right.item() / batches.count
+    return _per_image(right, batches)
+
+
+def _per_image(total, batches):
+    """A sum over `batches`, and over the processes that share them, per image."""
+    if batches.world_size > 1:
+        distributed.all_reduce(total)
+    return total.item() / (batches.count * batches.world_size)
 
 
 def autocast(device):
@@ -129,14 +149,18 @@ def _nhwc(x):
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def _scheduler(optimizer, schedule, steps):
+def _scheduler(optimizer, schedule, steps, done):
+    """The schedule over `steps` steps, of which `done` are behind us."""
+    last = done - 1
     if schedule == "one-cycle":
         peaks = [group["lr"] for group in optimizer.param_groups]
-        return OneCycleLR(optimizer, peaks, total_steps=steps, cycle_momentum=False)
+        return OneCycleLR(
+            optimizer, peaks, steps, cycle_momentum=False, last_epoch=last
+        )
     if schedule == "cosine":
-        return CosineAnnealingLR(optimizer, steps)
+        return CosineAnnealingLR(optimizer, steps, last_epoch=last)
     if schedule == "constant":
-        return LambdaLR(optimizer, lambda step: 1.0)
+        return LambdaLR(optimizer, lambda step: 1.0, last_epoch=last)
     raise ValueError(
         f'schedule is "one-cycle", "cosine" or "constant", not {schedule!r}.'
     )

@@ -44,6 +44,37 @@ def test_the_loss_is_the_mean_over_images_not_over_batches():
     assert row.train_loss == pytest.approx(expected, rel=0.02)  # bfloat16 on some CPUs
 
 
+@pytest.mark.parametrize("schedule", ["one-cycle", "cosine", "constant"])
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(schedule):
+    images = separable()
+
+    def run(stop=None):
+        torch.manual_seed(0)
+        net = small_net()
+        batches = data.Batches(images, 32, shuffle=True)
+        optimizer = adam(net)
+        rows = train.fit(
+            net, batches, data.Batches(images), 3, optimizer, schedule=schedule
+        )
+        for row in rows:
+            if row.epoch == stop:
+                break
+        return net, batches, optimizer, row
+
+    expected, _, _, last = run()
+    stopped, batches, optimizer, _ = run(stop=1)
+    net = small_net()
+    net.load_state_dict(stopped.state_dict())
+    resumed = adam(net)
+    resumed.load_state_dict(optimizer.state_dict())
+    *_, row = train.fit(
+        net, batches, data.Batches(images), 3, resumed, schedule=schedule, done=1
+    )
+    assert row[:3] == last[:3]
+    for ours, theirs in zip(net.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
 def test_evaluate_counts_right_answers():
     images = separable(10)
     always_one = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
