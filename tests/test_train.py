@@ -134,6 +134,7 @@ def test_a_loss_that_is_not_finite_stops_with_epoch_and_learning_rate():
 
 
 def test_precision_is_bfloat16_only_where_the_cpu_is_fast_at_it(monkeypatch):
+    monkeypatch.delenv("CNNLIB_PRECISION", raising=False)
     cpu = torch.device("cpu")
     for amx, avx, expected in [
         (True, False, torch.bfloat16),
@@ -149,6 +150,17 @@ def test_precision_is_bfloat16_only_where_the_cpu_is_fast_at_it(monkeypatch):
         assert product.dtype == expected
         assert train.hardware().endswith({True: "bf16", False: "fp32"}[amx or avx])
     train.precision.cache_clear()
+
+
+def test_the_environment_overrules_the_precision(monkeypatch):
+    for wanted in ("bfloat16", "float32"):
+        monkeypatch.setenv("CNNLIB_PRECISION", wanted)
+        train.precision.cache_clear()
+        assert train.precision(torch.device("cpu")) == getattr(torch, wanted)
+    monkeypatch.setenv("CNNLIB_PRECISION", "half")
+    train.precision.cache_clear()
+    with pytest.raises(ValueError, match='"bfloat16" or "float32", not \'half\''):
+        train.precision(torch.device("cpu"))
 
 
 def test_budget_is_small_on_a_cpu_unless_overruled(monkeypatch):

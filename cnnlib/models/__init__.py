@@ -1,11 +1,14 @@
 """Every network of the book, by name, with its source and year."""
 
+import inspect
 from functools import partial
 from typing import NamedTuple
 
+import torch.nn.functional as F
+
 from cnnlib.models.alexnet import alexnet
 from cnnlib.models.densenet import densenet, densenet_bc_cifar, densenet_cifar
-from cnnlib.models.googlenet import googlenet
+from cnnlib.models.googlenet import googlenet, training_loss
 from cnnlib.models.lenet import lenet, lenet5, lenet_notes
 from cnnlib.models.nin import nin, nin_cifar
 from cnnlib.models.notes import (
@@ -30,12 +33,14 @@ from cnnlib.models.vgg import vgg
 
 
 class Network(NamedTuple):
-    """A builder, the (C, H, W) of the pictures it is meant for, and its origin."""
+    """A builder, the (C, H, W) of the pictures it is meant for, its origin, and the
+    loss(net(x), y) to train it with."""
 
     builder: callable
     input_shape: tuple
     year: int
     source: str
+    loss: callable = F.cross_entropy
 
 
 LENET = "https://doi.org/10.1109/5.726791"
@@ -70,7 +75,7 @@ NETWORKS = {
     **_depths("vgg", vgg, (11, 13, 16, 19), IMAGENET, 2014, VGG),
     "vgg11_notes": Network(vgg11_notes, (1, 224, 224), 2014, VGG),
     "vgg_small": Network(vgg_small, (1, 28, 28), 2014, VGG),
-    "googlenet": Network(googlenet, IMAGENET, 2014, GOOGLENET),
+    "googlenet": Network(googlenet, IMAGENET, 2014, GOOGLENET, training_loss),
     "googlenet_notes": Network(googlenet_notes, (1, 96, 96), 2014, GOOGLENET),
     "googlenet_small": Network(googlenet_small, (1, 28, 28), 2014, GOOGLENET),
     **_depths("plain", plain, (18, 34), IMAGENET, 2015, RESNET),
@@ -93,8 +98,22 @@ def names():
     return list(NETWORKS)
 
 
-def build(name):
-    """The network called `name`, with PyTorch's default initialisation."""
+def find(name):
+    """The `Network` called `name`; ValueError lists the names there are."""
     if name not in NETWORKS:
         raise ValueError(f"no network is called {name!r}: choose from {names()}.")
-    return NETWORKS[name].builder()
+    return NETWORKS[name]
+
+
+def build(name, **changes):
+    """The network called `name`, with PyTorch's default initialisation.
+
+    `changes` are `in_channels` and `num_classes`. The networks of LeNet and of the
+    notes have no such choice: they are for grey pictures of ten classes.
+    """
+    builder = find(name).builder
+    if not changes.keys() <= inspect.signature(builder).parameters.keys():
+        if changes != {"in_channels": 1, "num_classes": 10}:
+            raise ValueError(f"{name} is for grey pictures of ten classes only.")
+        changes = {}
+    return builder(**changes)

@@ -2,7 +2,8 @@
 
 The caller chooses seed, learning rate, optimiser and batches. Convolutions run in
 channels-last memory and, where the hardware is fast at it, in bfloat16 under autocast;
-`precision` decides that in one place and `hardware` says it in words.
+`precision` decides that in one place and `hardware` says it in words. The command
+`python -m cnnlib.train` trains any network of the book with it, on one device or many.
 """
 
 import math
@@ -104,7 +105,10 @@ def autocast(device):
 @cache
 def precision(device):
     """bfloat16 where it is faster than float32: on CUDA GPUs from Ampere on, and on
-    CPUs with AMX or AVX512-BF16 instructions; float32 elsewhere."""
+    CPUs with AMX or AVX512-BF16 instructions; float32 elsewhere. The environment
+    variable CNNLIB_PRECISION ("bfloat16" or "float32") overrules."""
+    if wanted := _choice("CNNLIB_PRECISION", "bfloat16", "float32"):
+        return getattr(torch, wanted)
     if device.type == "cuda":
         fast = torch.cuda.get_device_capability(device) >= (8, 0)
     else:
@@ -137,12 +141,20 @@ def hardware():
 def budget(small, full):
     """`small` on a CPU, `full` where there is an accelerator; the environment variable
     CNNLIB_BUDGET ("small" or "full") overrules."""
-    wanted = os.environ.get("CNNLIB_BUDGET")
-    if wanted not in (None, "small", "full"):
-        raise ValueError(f'CNNLIB_BUDGET is "small" or "full", not {wanted!r}.')
+    wanted = _choice("CNNLIB_BUDGET", "small", "full")
     if wanted is None:
         wanted = "small" if device().type == "cpu" else "full"
     return small if wanted == "small" else full
+
+
+def _choice(variable, *values):
+    """What the environment variable asks for, or None where it is not set."""
+    wanted = os.environ.get(variable)
+    if wanted not in (None, *values):
+        raise ValueError(
+            f'{variable} is "{values[0]}" or "{values[1]}", not {wanted!r}.'
+        )
+    return wanted
 
 
 def _nhwc(x):

@@ -1,0 +1,53 @@
+"""Checkpoints of a training run: written whole or not at all, the last two kept."""
+
+import os
+import pickle
+import sys
+import zipfile
+
+import torch
+
+KEPT = 2
+
+
+def save(folder, epoch, state):
+    """Write `state`, nested dictionaries and lists of tensors and plain values, as the
+    checkpoint of `epoch` and remove all but the last two; returns its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"epoch-{epoch:04}.pt"
+    new = path.with_suffix(".new")
+    try:
+        with new.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)
+    finally:
+        new.unlink(missing_ok=True)
+    for old in _newest_first(folder)[KEPT:]:
+        old.unlink()
+    return path
+
+
+def latest(folder):
+    """The state in the newest checkpoint of `folder` that is whole, None without one.
+
+    A file that is damaged, or that would run code when loaded, is named on stderr and
+    passed over.
+    """
+    for path in _newest_first(folder):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                if damaged := archive.testzip():  # by its checksum
+                    raise zipfile.BadZipFile(f"{damaged} is damaged")
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except (zipfile.BadZipFile, pickle.UnpicklingError) as problem:
+            reason = str(problem).partition("\n")[0]
+            print(
+                f"{path} is no whole checkpoint, passed over: {reason}", file=sys.stderr
+            )
+    return None
+
+
+def _newest_first(folder):
+    return sorted(folder.glob("epoch-*.pt"), reverse=True)
