@@ -88,7 +88,7 @@ DEPENDS = (
 
 
 @experiment("wrong-kernels", SETTINGS, DEPENDS)
-def wrong_kernels(kernel, seed, images=10_000, tests=2_000, epochs=6):
+def wrong_kernels(kernel, seed, images=10_000, tests=10_000, epochs=6):
     """Train `four_convolutions`; test accuracy after each epoch and `cosines` on 1,000
     training pictures before the first and after the last.
 
