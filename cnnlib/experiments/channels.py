@@ -81,7 +81,7 @@ pictures = cache(data.fashion_mnist)  # the runs share them
 SETTINGS = [
     {"place": place, "kind": kind, "images": images, "seed": seed}
     for place, kind, images, seed in product(
-        ("centred", "anywhere"), KINDS, (100, 500, 2_500, 12_500), range(3)
+        ("centred", "anywhere"), KINDS, (100, 1_000, 10_000), range(3)
     )
 ]
 DEPENDS = (Windows, layer, classifier, anywhere, init.he, data.Batches)
