@@ -78,11 +78,11 @@ def anywhere(pictures, seed):
 
 
 pictures = cache(data.fashion_mnist)  # the runs share them
+SIZES = {"centred": (100, 1_000, 10_000), "anywhere": (10_000,)}  # of training sets
 SETTINGS = [
     {"place": place, "kind": kind, "images": images, "seed": seed}
-    for place, kind, images, seed in product(
-        ("centred", "anywhere"), KINDS, (100, 1_000, 10_000), range(3)
-    )
+    for place, sizes in SIZES.items()
+    for kind, images, seed in product(KINDS, sizes, range(3))
 ]
 DEPENDS = (Windows, layer, classifier, anywhere, init.he, data.Batches)
 DEPENDS += (train.fit, train.evaluate)
