@@ -174,7 +174,7 @@ DEPENDS = (
     train.fit,
     train.evaluate,
 )
-HEADS = product(("He", "Glorot"), (0, 0.3), range(3))
+HEADS = product(("He", "Glorot", "batch norm"), (0, 0.3), range(3))
 KEYS = ("variant", "weight", "seed")
 RELUS = product(("no ReLU in block 2",), (0,), range(3))
 
