@@ -90,7 +90,7 @@ CODE = (
 
 
 @experiment("alexnet-ablation", SETTINGS, CODE)
-def ablation(variant, seed, images=2_500, tests=10_000, epochs=25):
+def ablation(variant, seed, images=1_500, tests=10_000, epochs=25):
     """Train a variant; at the end its accuracy on the training and on the test images.
 
     The same in all runs: Glorot initialisation, AdamW with a peak learning rate of
@@ -132,7 +132,7 @@ SPEED_SETTINGS = [
 
 
 @experiment("alexnet-speed", SPEED_SETTINGS, CODE)
-def speed(activation, rate, seed, images=3_000, epochs=6):
+def speed(activation, rate, seed, images=3_000, epochs=5):
     """Fig. 1 of the paper in small: the training error after each epoch.
 
     Stochastic gradient descent with momentum at a constant rate, batches of 64, without
