@@ -22,32 +22,35 @@ OPTIMIZERS = {
     "Adam": torch.optim.Adam,
     "AdamW": torch.optim.AdamW,
 }
-NOTES = {"optimizer": "Adam", "lr": 0.002, "schedule": "constant"}
-CYCLE = {"optimizer": "AdamW", "lr": 0.005, "schedule": "one-cycle"}
 
 
 def sgd(lr):
     return {"optimizer": "SGD", "lr": lr, "schedule": "constant"}
 
 
+def grid(conditions):
+    """Settings with and without the last ReLU and five seeds for each condition."""
+    return [
+        {"initial": initial, "relu": relu, "bias": bias, **recipe, "seed": seed}
+        for (initial, bias, recipe), relu, seed in product(
+            conditions, (True, False), range(5)
+        )
+    ]
+
+
+NOTES = {"optimizer": "Adam", "lr": 0.002, "schedule": "constant"}
+CYCLE = {"optimizer": "AdamW", "lr": 0.005, "schedule": "one-cycle"}
 # (initialisation, bias of the class maps or None for the initialisation's, recipe)
-CONDITIONS = [
+STARTS = [
     ("PyTorch", None, sgd(0.1)),
     ("Glorot", None, sgd(0.1)),
     ("He", None, sgd(0.1)),
     ("Glorot", None, sgd(0.3)),
+]
+RECIPES = [
+    ("PyTorch", 5, sgd(0.1)),
     ("PyTorch", None, NOTES),
     ("He", None, CYCLE),
-]
-STARTS = [
-    {"initial": initial, "relu": relu, "bias": bias, **recipe, "seed": seed}
-    for (initial, bias, recipe), relu, seed in product(
-        CONDITIONS, (True, False), range(5)
-    )
-]
-STARTS += [
-    {"initial": "PyTorch", "relu": True, "bias": 5, **sgd(0.1), "seed": seed}
-    for seed in range(5)
 ]
 
 
@@ -91,7 +94,7 @@ DEPENDS = (
 )
 
 
-@experiment("nin-start", STARTS, DEPENDS)
+@experiment("nin-start", grid(STARTS), DEPENDS)
 def start(
     initial,
     relu,
@@ -101,7 +104,7 @@ def start(
     schedule,
     seed,
     images=10_000,
-    tests=2_000,
+    tests=1_000,
     epochs=6,
 ):
     """Train `nin_at_28`, batches of 128, and look for signs of life in 500 test images
@@ -132,6 +135,9 @@ def start(
         **{"train_loss": losses, "test_accuracy": accuracies},
         **{"alive": alive, "gradients": gradients, "named": named},
     }
+
+
+recipes = experiment("nin-recipes", grid(RECIPES), DEPENDS)(start.run)
 
 
 def flat(in_features, p):
@@ -193,7 +199,7 @@ HEAD_CODE = (
 
 
 @experiment("nin-heads", HEAD_RUNS, HEAD_CODE)
-def heads(head, seed, images=1_000, tests=2_000, epochs=40):
+def heads(head, seed, images=1_000, tests=2_000, epochs=30):
     """Train `with_head` on a small set; training and test accuracy at the end.
 
     He initialisation, AdamW with a peak learning rate of 0.003, one cycle, batches
