@@ -1,10 +1,10 @@
-"""The networks of the experiments on Network in Network, and their signs of life."""
+"""The network of the experiment on Network in Network, and its signs of life."""
 
 import torch
 from torch import nn
 
 from cnnlib import costs
-from cnnlib.experiments.nin import HEADS, nin_at_28, signs_of_life, with_head
+from cnnlib.experiments.nin import nin_at_28, signs_of_life
 from cnnlib.models.notes import nin_notes
 
 
@@ -45,15 +45,3 @@ def test_a_network_whose_class_maps_are_all_negative_has_no_gradient():
         net.block4[4].bias[:3] = 100
     alive, gradients = signs_of_life(net, *batch())
     assert alive == 3 and all(norm > 0 for norm in gradients)
-
-
-def test_the_heads_share_their_body_and_differ_in_size():
-    counts = {
-        name: sum(p.numel() for p in with_head(name).parameters()) for name in HEADS
-    }
-    body = sum(p.numel() for p in with_head("dense")[:3].parameters())
-    maps = (9 * 64 + 1) * 64 + 65 * 64 + 65 * 10
-    assert counts["class maps, average"] == body + maps
-    assert counts["class maps, dense"] == body + maps + 491 * 10
-    assert counts["dense"] == body + 3137 * 256 + 257 * 256 + 257 * 10
-    assert counts["dense"] == counts["dense, dropout"]

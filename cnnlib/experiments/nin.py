@@ -1,4 +1,4 @@
-"""Network in Network: what keeps it from learning, and what its head is worth."""
+"""Network in Network: what keeps it from learning."""
 
 from collections import OrderedDict
 from itertools import product
@@ -38,19 +38,12 @@ def grid(conditions):
     ]
 
 
-NOTES = {"optimizer": "Adam", "lr": 0.002, "schedule": "constant"}
-CYCLE = {"optimizer": "AdamW", "lr": 0.005, "schedule": "one-cycle"}
 # (initialisation, bias of the class maps or None for the initialisation's, recipe)
 STARTS = [
     ("PyTorch", None, sgd(0.1)),
     ("Glorot", None, sgd(0.1)),
     ("He", None, sgd(0.1)),
     ("Glorot", None, sgd(0.3)),
-]
-RECIPES = [
-    ("PyTorch", 5, sgd(0.1)),
-    ("PyTorch", None, NOTES),
-    ("He", None, CYCLE),
 ]
 
 
@@ -134,85 +127,4 @@ def start(
     return {
         **{"train_loss": losses, "test_accuracy": accuracies},
         **{"alive": alive, "gradients": gradients, "named": named},
-    }
-
-
-recipes = experiment("nin-recipes", grid(RECIPES), DEPENDS)(start.run)
-
-
-def flat(in_features, p):
-    """Two dense layers of 256 units, dropout of probability p behind each, and ten
-    outputs."""
-    return nn.Sequential(
-        nn.Flatten(),
-        *(nn.Linear(in_features, 256), nn.ReLU(), nn.Dropout(p)),
-        *(nn.Linear(256, 256), nn.ReLU(), nn.Dropout(p)),
-        nn.Linear(256, 10),
-    )
-
-
-def maps():
-    """A block with one map per class, not rectified: (N, 64, H, W) -> (N, 10, H, W)"""
-    return mlpconv(64, (64, 64, 10), 3, padding=1)[:-1]
-
-
-def pooled(p):
-    return nn.Sequential(maps(), average())
-
-
-def weighed(p):
-    """A dense layer in place of the average."""
-    return nn.Sequential(maps(), nn.Flatten(), nn.Dropout(p), nn.Linear(10 * 7 * 7, 10))
-
-
-def dense(p):
-    return flat(64 * 7 * 7, p)
-
-
-# name: (head, its dropout)
-HEADS = {
-    "dense": (dense, 0.0),
-    "dense, dropout": (dense, 0.5),
-    "class maps, dense": (weighed, 0.0),
-    "class maps, dense, dropout": (weighed, 0.5),
-    "class maps, average": (pooled, 0.0),
-}
-
-
-def with_head(head):
-    """Two blocks and a head: (N, 1, 28, 28) -> (N, 10)"""
-    build, dropout = HEADS[head]
-    net = OrderedDict(
-        block1=mlpconv(1, (32, 32, 32), 5, stride=2, padding=2),  # (N, 32, 14, 14)
-        pool1=nn.MaxPool2d(3, stride=2, ceil_mode=True),  # (N, 32, 7, 7)
-        block2=mlpconv(32, (64, 64, 64), 5, padding=2),
-        head=build(dropout),
-    )
-    return nn.Sequential(net)
-
-
-HEAD_RUNS = [{"head": head, "seed": seed} for head, seed in product(HEADS, range(3))]
-HEAD_CODE = (
-    *(with_head, dense, flat, weighed, pooled, maps, mlpconv, average, init.he),
-    *(data.Batches, train.fit, train.evaluate),
-)
-
-
-@experiment("nin-heads", HEAD_RUNS, HEAD_CODE)
-def heads(head, seed, images=1_000, tests=2_000, epochs=30):
-    """Train `with_head` on a small set; training and test accuracy at the end.
-
-    He initialisation, AdamW with a peak learning rate of 0.003, one cycle, batches
-    of 128."""
-    torch.manual_seed(seed)
-    net = with_head(head).apply(init.he)
-    training, test = data.fashion_mnist(images, tests)
-    device = train.device()
-    batches = data.Batches(training, shuffle=True, seed=seed, device=device)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3)
-    *_, last = train.fit(net, batches, batches, epochs, optimizer)
-    held_out = data.Batches(test, 500, device=device)
-    return {
-        "train_accuracy": last.test_accuracy,
-        "test_accuracy": train.evaluate(net, held_out),
     }
