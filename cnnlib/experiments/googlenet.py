@@ -174,13 +174,19 @@ DEPENDS = (
     train.fit,
     train.evaluate,
 )
-HEADS = product(("He", "Glorot", "batch norm"), (0, 0.3), range(3))
-KEYS = ("variant", "weight", "seed")
-RELUS = product(("no ReLU in block 2",), (0,), range(3))
 
-heads = experiment(
-    "googlenet-heads", [dict(zip(KEYS, s, strict=True)) for s in HEADS], DEPENDS
-)(deep_supervision)
-relus = experiment(
-    "googlenet-relus", [dict(zip(KEYS, s, strict=True)) for s in RELUS], DEPENDS
-)(deep_supervision)
+
+def settings(variants, weights):
+    """Those variants with those weights, three seeds each."""
+    keys = ("variant", "weight", "seed")
+    rows = product(variants, weights, range(3))
+    return [dict(zip(keys, row, strict=True)) for row in rows]
+
+
+HEADS = settings(("He", "Glorot", "batch norm"), (0, 0.3))
+WEIGHTS = settings(("He", "batch norm"), (0.1, 1.0))
+RELUS = settings(("no ReLU in block 2",), (0,))
+
+heads = experiment("googlenet-heads", HEADS, DEPENDS)(deep_supervision)
+weights = experiment("googlenet-weights", WEIGHTS, DEPENDS)(deep_supervision)
+relus = experiment("googlenet-relus", RELUS, DEPENDS)(deep_supervision)
