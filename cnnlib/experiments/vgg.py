@@ -29,7 +29,9 @@ OPTIMIZERS = {
     "AdamW": partial(torch.optim.AdamW, lr=1e-3),
 }
 WINDOW_SETTINGS = [
-    {"window": window, "seed": seed} for window, seed in product(WINDOWS, range(3))
+    {"window": window, "seed": seed}
+    for window, seed in product(WINDOWS, range(3))
+    if "linear" not in window
 ]
 START_SETTINGS = [
     {"optimizer": optimizer, "initialisation": scheme, "convs": convs, "seed": seed}
