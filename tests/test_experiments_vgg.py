@@ -45,7 +45,8 @@ def test_a_linear_stack_is_linear_and_starts_with_the_variance_of_the_other():
     squares = {}
     for between in (nn.ReLU, nn.Identity):
         stage = window_stage(3, 3, between, 64)
-        body = stage[:-2]  # without the last ReLU and the pooling
+        assert [type(m) for m in stage[-2:]] == [nn.ReLU, nn.MaxPool2d]
+        body = stage[:-2]
         squares[between] = body(x)[:, :, 3:-3, 3:-3].pow(2).mean().item()
         for conv in stage[::2][:3]:
             assert not conv.bias.any()
