@@ -20,7 +20,7 @@ POOLINGS = {
     # weights 1, 2, 1 before every second value is taken: Zhang, 2019,
     # https://arxiv.org/abs/1904.11486
     "blurred max": (
-        nn.ReplicationPad2d(1),
+        nn.CircularPad2d(1),
         nn.MaxPool2d(2, stride=1),
         nn.AvgPool2d(2, stride=1),
         nn.AvgPool2d(2),
@@ -32,13 +32,19 @@ HEADS = {
 }
 
 
+def conv(in_channels, out_channels):
+    """Convolution and ReLU. The picture wraps around, so that the frame has no edge
+    that stays where it is when the picture moves."""
+    layer = nn.Conv2d(in_channels, out_channels, 3, padding=1, padding_mode="circular")
+    return layer, nn.ReLU()
+
+
 def network(pooling, head):
     """(N, 1, 40, 40) -> (N, 10): three convolutions, the pooling behind two of them."""
     return nn.Sequential(
-        *(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), *POOLINGS[pooling]),
-        *(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), *POOLINGS[pooling]),
-        *(nn.Conv2d(32, 64, 3, padding=1), nn.ReLU()),
-        *HEADS[head](),
+        *(*conv(1, 16), *POOLINGS[pooling]),
+        *(*conv(16, 32), *POOLINGS[pooling]),
+        *(*conv(32, 64), *HEADS[head]()),
     )
 
 
@@ -80,7 +86,7 @@ SETTINGS = [
     )
 ]
 DEPENDS = (
-    *(network, with_margin, answers, under_shifts),
+    *(conv, network, with_margin, answers, under_shifts),
     *(init.he, data.Batches, train.fit),
 )
 
