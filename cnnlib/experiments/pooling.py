@@ -17,14 +17,6 @@ POOLINGS = {
     "average": (nn.AvgPool2d(2),),
     # what a convolution with stride 2 keeps of one with stride 1
     "stride": (nn.MaxPool2d(1, stride=2),),
-    # weights 1, 2, 1 before every second value is taken: Zhang, 2019,
-    # https://arxiv.org/abs/1904.11486
-    "blurred max": (
-        nn.CircularPad2d(1),
-        nn.MaxPool2d(2, stride=1),
-        nn.AvgPool2d(2, stride=1),
-        nn.AvgPool2d(2),
-    ),
 }
 HEADS = {
     "dense": lambda: (nn.Flatten(), nn.Linear(64 * 10 * 10, 10)),
