@@ -34,9 +34,12 @@ print(hardware(), version("torch").partition("+")[0], sep="\\n", end="")"""
 
 def kernel_env():
     """The environment of a kernel that runs a chapter. One thread and fixed seeds make
-    results repeatable; the small budget holds unless CNNLIB_BUDGET says otherwise."""
+    results repeatable; the small budget holds unless CNNLIB_BUDGET says otherwise. The
+    C library keeps memory that it would else return and fetch again in each step."""
     fixed = {
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "MALLOC_MMAP_THRESHOLD_": str(2**30),
+        "MALLOC_TRIM_THRESHOLD_": str(2**31),
         "MKL_NUM_THREADS": "1",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "OMP_NUM_THREADS": "1",

@@ -1,0 +1,67 @@
+"""The variants of the small AlexNet: what each changes, and that it changes no more."""
+
+import pytest
+import torch
+from torch import nn
+
+from cnnlib import costs
+from cnnlib.experiments.alexnet import ALPHA, VARIANTS, ResponseNorm
+from cnnlib.models.small import alexnet_small
+
+
+def kinds(net):
+    """Its modules without children, by class, in the order of the network."""
+    return [type(m) for m in net.modules() if not list(m.children())]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_variant_has_the_sizes_and_parameters_of_the_network(name):
+    change, _ = VARIANTS[name]
+    net = alexnet_small()
+    change(net)
+    rows, plain = (costs.table(n, (1, 28, 28)) for n in (net, alexnet_small()))
+    assert [row.output_shape for row in rows] == [row.output_shape for row in plain]
+    assert rows.parameters == plain.parameters == 380_042
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("tanh", nn.ReLU, nn.Tanh),
+        ("sigmoid", nn.ReLU, nn.Sigmoid),
+        ("no dropout", nn.Dropout, nn.Identity),
+        ("neither of the two", nn.Dropout, nn.Identity),
+    ],
+)
+def test_a_variant_replaces_every_module_of_a_kind_and_no_other(name, old, new):
+    net, plain = alexnet_small(), kinds(alexnet_small())
+    VARIANTS[name][0](net)
+    assert old in plain
+    assert kinds(net) == [new if kind is old else kind for kind in plain]
+
+
+def test_separate_windows_do_not_overlap():
+    net = alexnet_small()
+    VARIANTS["separate pooling"][0](net)
+    pools = [m for m in net.modules() if isinstance(m, nn.MaxPool2d)]
+    assert [(pool.kernel_size, pool.stride) for pool in pools] == [
+        (2, 2),
+        (2, 2),
+        (3, 3),
+    ]
+
+
+def test_response_norm_is_torchs_and_follows_the_first_two_activations():
+    x = 3 * torch.randn(2, 9, 4, 4)
+    theirs = nn.LocalResponseNorm(5, alpha=5 * ALPHA, beta=0.75, k=2)
+    torch.testing.assert_close(ResponseNorm(9)(x), theirs(x))
+    net, plain = alexnet_small(), kinds(alexnet_small())
+    VARIANTS["response norm"][0](net)
+    for place in (5, 2):  # behind the activation of conv2, and of conv1
+        plain.insert(place, ResponseNorm)
+    assert kinds(net) == plain
+
+
+def test_only_two_variants_see_their_pictures_as_they_are():
+    plain = [name for name, (_, augmented) in VARIANTS.items() if not augmented]
+    assert plain == ["no augmentation", "neither of the two"]
