@@ -1,6 +1,6 @@
 """Shared code of the book "Convolutional networks, executed".
 
-Small modules by subject: `data`, `costs`, `train`, `init`, `claims`, `plots`,
+Small modules by subject: `data`, `folder`, `costs`, `train`, `init`, `claims`, `plots`,
 `experiments` and one file per architecture under `models`.
 """
 
