@@ -7,5 +7,6 @@ into view; where no script runs, on GitHub and on paper, the still form stays.
 """
 
 from cnnlib.figures.bill import bill
+from cnnlib.figures.quiz import quiz
 
-__all__ = ["bill"]
+__all__ = ["bill", "quiz"]

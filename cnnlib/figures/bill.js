@@ -170,12 +170,6 @@ const HELP = "One stage a line, its layers between commas, a name before a colon
   + "residual 64 x2 s2, bottleneck 256 x3, dense 32 x6, transition 128. "
   + "Add bn or nobias to a conv, zeropad to a residual, thin to a dense one.";
 
-function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-}
-
 function start(root, { networks, chosen }) {
   const group = number => number.toLocaleString("en");
   const short = number => [[1e9, " G"], [1e6, " M"], [1e3, " k"]].reduce(

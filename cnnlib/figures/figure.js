@@ -1,3 +1,9 @@
+function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
 // Start every figure of this kind that is not started yet, when it comes into view.
 document.querySelectorAll(`.live-figure[data-figure="${NAME}"]:not([data-state])`).forEach(root => {
   root.dataset.state = "waiting";

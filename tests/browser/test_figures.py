@@ -8,6 +8,7 @@ from torch import nn
 
 from cnnlib import costs, figures, models
 from cnnlib.figures.bill import NETWORKS
+from cnnlib.figures.quiz import QUESTIONS
 from tests.browser.test_site import RULES
 
 BILL = "chapters/inception-bill.html"
@@ -186,6 +187,67 @@ def test_a_figure_is_accessible_and_never_wider_than_the_page(sheet, theme, widt
     page.evaluate(f"document.documentElement.dataset.theme = {json.dumps(theme)}")
     live = type_in(page, "input 3x224x224\nconv 64\nkonv 64")
     live.locator("summary").tap()
+    found = Axe().run(page, options={"runOnly": RULES})
+    assert found.violations_count == 0, found.generate_report()
+    root = "document.documentElement"
+    assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")
+
+
+def ask(page, index):
+    form = page.locator(FIGURE).locator("form").nth(index)
+    return form, form.locator("[role=status]")
+
+
+@pytest.mark.parametrize("chapter", QUESTIONS)
+def test_a_quiz_accepts_exactly_the_stated_answers(sheet, chapter):
+    page = sheet(figures.quiz(chapter))
+    for index, question in enumerate(QUESTIONS[chapter]):
+        form, verdict = ask(page, index)
+        form.get_by_role("button").click()
+        assert verdict.inner_text().endswith("first.")
+        tries = question.get("options") or [("right", f"{question['answer']:,}", "")]
+        for place, (kind, text, reason) in enumerate(tries):
+            if "answer" in question:
+                form.locator("input").fill(text)
+            else:
+                form.locator("input").nth(place).check()
+            form.get_by_role("button").click()
+            expected = {"right": "Right.", "wrong": "Not yet."}[kind]
+            assert verdict.inner_text().startswith(expected)
+            assert reason in verdict.inner_text()
+        if "answer" in question:
+            form.locator("input").fill(str(question["answer"] + 1))
+            form.get_by_role("button").click()
+            assert verdict.inner_text().startswith("Not yet.")
+    assert page.errors == []
+
+
+def test_a_quiz_works_by_keyboard_alone(sheet):
+    page = sheet(figures.quiz("lenet"), figures.quiz("lenet"))
+    page.wait_for_selector(FIGURE)
+    page.keyboard.press("Tab")
+    page.keyboard.type("156")
+    page.keyboard.press("Enter")
+    first, second = page.locator(FIGURE).all()
+    assert first.locator("[role=status]").first.inner_text().startswith("Right.")
+    page.keyboard.press("Tab")  # the button
+    page.keyboard.press("Tab")  # the choices of the second question
+    page.keyboard.press("Space")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert first.locator("[role=status]").nth(1).inner_text().startswith("Right.")
+    assert second.locator("input:checked").count() == 0
+    assert second.locator("[role=status]").all_inner_texts() == ["", "", ""]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_quiz_is_accessible_on_a_phone(sheet, theme):
+    page = sheet(figures.quiz("padding-stride"), width=390, has_touch=True)
+    page.evaluate(f"document.documentElement.dataset.theme = {json.dumps(theme)}")
+    form, verdict = ask(page, 1)
+    form.locator("input").first.tap()
+    form.get_by_role("button").tap()
+    assert verdict.inner_text().startswith("Not yet.")
     found = Axe().run(page, options={"runOnly": RULES})
     assert found.violations_count == 0, found.generate_report()
     root = "document.documentElement"
