@@ -35,6 +35,10 @@ serve: $(READY) ## serve the built site on http://localhost:8000
 	@test -f $(SITE)/index.html || { echo "There is no site yet: make book" >&2; exit 2; }
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(SITE) $(PORT)
 
+.PHONY: pdf
+pdf: book ## print the built site as one PDF, _build/book.pdf (wants chromium)
+	$(BIN)/python -m tools.pdf
+
 .PHONY: test
 test: $(READY) ## unit tests; chapters executed and compared (CHAPTER=lenet: one)
 	$(NOTEBOOKS) lint $(CHAPTER)

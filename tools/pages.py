@@ -3,8 +3,8 @@
 usage: python -m tools.pages
 
 The pages in book/ include these fragments: the timeline of the networks, a card for
-each chapter, the ledger and its counts, the run-times. A chapter of _toc.yml whose
-notebook does not exist yet is left out.
+each chapter, the ledger and its counts, the glossary, the run-times. A chapter of
+_toc.yml whose notebook does not exist yet is left out.
 """
 
 import re
@@ -17,7 +17,7 @@ import yaml
 
 import cnnlib
 from cnnlib import claims
-from tools import ledger, timeline
+from tools import glossary, ledger, timeline
 
 ROOT = Path(__file__).resolve().parents[1]
 WORDS_PER_MINUTE = 200
@@ -70,6 +70,7 @@ def main():
     fragments = {
         "cards.md": cards(chapters),
         "cite.md": citation(ROOT),
+        "glossary.html": glossary.page(ROOT / "book" / "glossary.yml"),
         "facts.html": ledger.facts(statements),
         "ledger.html": ledger.page(statements, homes, titles),
         "run-times.html": run_times(chapters),

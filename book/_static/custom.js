@@ -53,3 +53,53 @@ document.addEventListener("DOMContentLoaded", () => {
   form.hidden = false;
   show();
 });
+
+/* The definition of a term beside its link, read once from the glossary of this site. */
+document.addEventListener("DOMContentLoaded", () => {
+  const links = document.querySelectorAll("a.term");
+  if (!links.length) return;
+  const box = Object.assign(document.createElement("div"), { id: "definition", className: "definition", hidden: true });
+  box.setAttribute("role", "tooltip");
+  document.body.append(box);
+  let glossary, shown;
+
+  const hide = () => {
+    box.hidden = true;
+    shown?.removeAttribute("aria-describedby");
+    shown = null;
+  };
+
+  const show = async (link) => {
+    hide();
+    shown = link;
+    glossary ??= fetch(link.href).then((page) => page.text())
+      .then((text) => new DOMParser().parseFromString(text, "text/html"));
+    let entry;
+    try {
+      entry = (await glossary).getElementById(link.hash.slice(1));
+    } catch {
+      return; /* opened as a file: the link itself remains */
+    }
+    if (shown !== link || !entry) return;
+    box.replaceChildren(...entry.parentElement.cloneNode(true).children);
+    box.querySelector("[id]")?.removeAttribute("id");
+    box.hidden = false;
+    const place = link.getBoundingClientRect();
+    const left = Math.min(place.left, document.documentElement.clientWidth - box.offsetWidth - 16);
+    const above = place.bottom + box.offsetHeight + 8 > window.innerHeight;
+    box.style.left = `${Math.max(16, left) + window.scrollX}px`;
+    box.style.top = `${(above ? place.top - box.offsetHeight - 2 : place.bottom + 2) + window.scrollY}px`;
+    link.setAttribute("aria-describedby", box.id);
+  };
+
+  for (const link of links) {
+    link.addEventListener("mouseenter", () => show(link));
+    link.addEventListener("focus", () => show(link));
+    link.addEventListener("blur", hide);
+    link.addEventListener("mouseleave", () => {
+      setTimeout(() => shown === link && !box.matches(":hover") && !link.matches(":hover, :focus") && hide(), 150);
+    });
+  }
+  box.addEventListener("mouseleave", hide);
+  document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
+});

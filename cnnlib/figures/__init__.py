@@ -1,0 +1,12 @@
+"""Figures that answer: plain JavaScript in the output of a cell, with a still form.
+
+Each figure is a function that returns a `Figure`. Its HTML holds all it needs (style,
+data, script) and asks no other host for anything, so it is stored in the notebook and
+works on the site, in Jupyter and in Colab. The script takes over when the figure comes
+into view; where no script runs, on GitHub and on paper, the still form stays.
+"""
+
+from cnnlib.figures.bill import bill
+from cnnlib.figures.quiz import quiz
+
+__all__ = ["bill", "quiz"]

@@ -1,0 +1,37 @@
+"""The frame of a figure that answers: style, still form, data and script."""
+
+import json
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+
+
+class Figure:
+    """HTML that a notebook shows, and one line for where HTML is not shown."""
+
+    def __init__(self, name, still, data, line):
+        """`name`.js and `name`.css stand in this folder; `still` is HTML that needs
+        neither; `data` is what the script gets, as JSON; `line` says it in words."""
+        style = "".join(_packed(FOLDER / f"{part}.css") for part in ("figure", name))
+        script = _packed(FOLDER / f"{name}.js") + _packed(FOLDER / "figure.js")
+        values = json.dumps(data, ensure_ascii=False).replace("</", "<\\/")
+        self.html = (
+            f'<div class="live-figure" data-figure="{name}"><style>{style}</style>'
+            f'<div class="still">{still}</div>'
+            f'<script type="application/json">{values}</script></div>'
+            f"<script>(() => {{\n{script}}})()</script>"
+        )
+        self.line = line
+
+    def _repr_html_(self):
+        return self.html
+
+    def __repr__(self):
+        return self.line
+
+
+def _packed(path):
+    """Text of a file without indentation, empty lines and lines of comment."""
+    lines = (line.strip() for line in path.read_text("utf-8").splitlines())
+    kept = [line for line in lines if line and not line.startswith(("//", "/*"))]
+    return "\n".join(kept) + "\n"

@@ -1,0 +1,254 @@
+"""Figures that answer, used as a reader would: by mouse, keyboard and touch."""
+
+import json
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from torch import nn
+
+from cnnlib import costs, figures, models
+from cnnlib.figures.bill import NETWORKS
+from cnnlib.figures.quiz import QUESTIONS
+from tests.browser.test_site import RULES
+
+BILL = "chapters/inception-bill.html"
+FIGURE = ".live-figure[data-state=live]"
+ROWS = """table => [...table.tBodies[0].rows].map(
+    row => [...row.cells].filter(c => c.className != "bar").map(c => c.innerText))"""
+HEAD = "<!doctype html><html lang=en><title>Figures</title>"
+# What the layout moved by itself, over all frames (Cumulative Layout Shift).
+SHIFTS = """() => {
+    window.moved = 0;
+    new PerformanceObserver(list => list.getEntries().forEach(
+        entry => entry.hadRecentInput || (window.moved += entry.value)
+    )).observe({type: "layout-shift", buffered: true});
+}"""
+
+
+@pytest.fixture
+def sheet(browser):
+    """A function that shows figures on an empty page and returns the page."""
+    pages = []
+
+    def show(*shown, width=1000, **options):
+        page = browser.new_page(viewport={"width": width, "height": 900}, **options)
+        pages.append(page)
+        page.errors = []
+        page.on("pageerror", lambda error: page.errors.append(str(error)))
+        body = "".join(figure._repr_html_() for figure in shown)
+        page.set_content(
+            f"<!doctype html><html lang=en><title>x</title><main>{body}</main>"
+        )
+        return page
+
+    yield show
+    for page in pages:
+        page.close()
+
+
+def rows(live):
+    return live.locator("table.stages").evaluate(ROWS)
+
+
+def expected(table):
+    """Rows of a cost table as the figure prints them, without its total; what only
+    training needs has no receptive field and no row in the figure."""
+    cells = list(table.cells())[1:-1]
+    return [list(row) for row in cells if row[-1] != "-"]
+
+
+def type_in(page, text):
+    page.locator(f"{FIGURE} textarea").fill(text)
+    return page.locator(FIGURE)
+
+
+def test_every_network_costs_what_cnnlib_says(sheet):
+    page = sheet(figures.bill("lenet"))
+    live = page.locator(FIGURE)
+    names = live.locator("option").all_inner_texts()
+    assert names == list(NETWORKS)
+    for name in names:
+        live.locator("select").select_option(name)
+        table = costs.table(models.build(name), models.find(name).input_shape)
+        assert rows(live) == expected(table), name
+    assert page.errors == []
+
+
+def test_typed_layers_cost_what_torch_layers_cost(sheet):
+    """Groups, dilation, a last window in the padding, an oblong image: what no
+    network of the list has."""
+    net = nn.Sequential(
+        nn.Conv2d(6, 8, 5, stride=2, padding=1, groups=2),
+        nn.Conv2d(8, 8, 3, dilation=2, padding=2, bias=False),
+        nn.MaxPool2d(2, padding=1, ceil_mode=True),
+        nn.AvgPool2d(2),
+        nn.Sequential(nn.Conv2d(8, 12, 1, bias=False), nn.BatchNorm2d(12)),
+        nn.Sequential(nn.Flatten(), nn.Linear(12 * 8 * 5, 7, bias=False)),
+    )
+    text = """input 6x64x40
+        0: conv 8 k5 s2 p1 g2
+        1: conv 8 d2 same nobias
+
+        2: maxpool 2 p1 ceil  # a remark
+        3: avgpool 2
+        4: conv 12 k1 bn
+        5: flatten, fc 7 nobias"""
+    live = type_in(sheet(figures.bill("lenet")), text)
+    assert rows(live) == expected(costs.table(net, (6, 64, 40)))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("conv 8", "Line 1: a network begins with its input, such as input 3x224x224."),
+        ("input 1x8x8\nconv 4 k9", "Line 2: a window of 9 does not fit 8 pixels"),
+        ("input 1x8x8\n\nfc 10", "Line 3: fc reads a row of numbers"),
+        ("input 1x8x8\nconv 8 g3", "Line 2: 1 and 8 channels do not split into 3"),
+        ("input 1x8x8\nkonv 8", 'Line 2: there is no layer called "konv".'),
+        ("input 1x8x8\nconv 8 z3", 'Line 2: cannot read "z3".'),
+        ("input 1x8x8\nconv 8 s0", 'Line 2: "s0" is zero.'),
+        ("input 1x8x8\nconv", "Line 2: conv needs a number, such as conv 64."),
+        ("input 1x8x8\ngap, conv 8", "Line 2: there are no maps any more"),
+        ("input 1x8x8\ninception 1 2", "Line 2: inception needs six widths"),
+        ("input 1x0x8", "Line 1: the input is empty."),
+        ("input 1x8x8\nconstructor 8", "there is no layer called"),
+    ],
+)
+def test_an_error_names_its_line_and_keeps_what_stands_before_it(sheet, text, message):
+    page = sheet(figures.bill("lenet"))
+    live = type_in(page, text)
+    assert message in live.locator("[role=status] .alert").inner_text()
+    assert live.locator("textarea").get_attribute("aria-invalid") == "true"
+    good = type_in(page, text + "\n# mended")
+    assert good.locator("textarea").input_value().startswith(text)
+    assert page.errors == []
+
+
+def test_the_bill_of_the_chapter_works_by_keyboard(visit):
+    with visit(BILL) as page:
+        page.evaluate(SHIFTS)
+        page.locator(".live-figure").scroll_into_view_if_needed()
+        live = page.locator(FIGURE)
+        live.locator("select").focus()
+        page.keyboard.type("alexnet")
+        assert "724 M MACs" in live.locator("[role=status]").inner_text()
+        page.keyboard.press("Tab")
+        page.keyboard.press("Control+End")
+        page.keyboard.type("\nextra: fc 5")
+        assert rows(live)[-1][:3] == ["extra", "5", "5,005"]
+        assert page.seen.errors == [] and page.seen.foreign == []
+        assert page.evaluate("window.moved") < 0.05
+
+
+def test_a_figure_waits_until_it_is_seen(sheet):
+    page = sheet(figures.bill("lenet"), width=390)
+    page.set_content(f"<p style='height: 3000px'></p>{figures.bill()._repr_html_()}")
+    assert page.locator(".live-figure").get_attribute("data-state") == "waiting"
+    page.locator(".live-figure").scroll_into_view_if_needed()
+    page.wait_for_selector(FIGURE)
+
+
+def test_two_copies_do_not_disturb_each_other(sheet):
+    page = sheet(figures.bill("lenet"), figures.bill("lenet"))
+    first, second = page.locator(FIGURE).all()
+    before = rows(second)
+    first.locator("select").select_option("vgg16")
+    assert rows(second) == before != rows(first)
+
+
+def test_the_still_form_stands_alone_and_prints(sheet):
+    page = sheet(figures.bill("lenet"), java_script_enabled=False)
+    assert page.locator(".still table").is_visible()
+    page = sheet(figures.bill("lenet"))
+    page.wait_for_selector(FIGURE)
+    assert not page.locator(".still table").is_visible()
+    page.emulate_media(media="print")
+    assert page.locator(".still table").is_visible()
+    assert not page.locator(".live").is_visible()
+
+
+def test_an_answer_takes_less_than_50_milliseconds(sheet):
+    page = sheet(figures.bill("densenet121"))
+    page.wait_for_selector(FIGURE)
+    time = page.locator(f"{FIGURE} textarea").evaluate(
+        """editor => {
+            const start = performance.now();
+            for (let i = 0; i < 10; i++) editor.dispatchEvent(new Event("input"));
+            return (performance.now() - start) / 10;
+        }"""
+    )
+    assert time < 50
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 2560])
+def test_a_figure_is_accessible_and_never_wider_than_the_page(sheet, theme, width):
+    page = sheet(figures.bill("googlenet"), width=width, has_touch=True)
+    page.evaluate(f"document.documentElement.dataset.theme = {json.dumps(theme)}")
+    live = type_in(page, "input 3x224x224\nconv 64\nkonv 64")
+    live.locator("summary").tap()
+    found = Axe().run(page, options={"runOnly": RULES})
+    assert found.violations_count == 0, found.generate_report()
+    root = "document.documentElement"
+    assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")
+
+
+def ask(page, index):
+    form = page.locator(FIGURE).locator("form").nth(index)
+    return form, form.locator("[role=status]")
+
+
+@pytest.mark.parametrize("chapter", QUESTIONS)
+def test_a_quiz_accepts_exactly_the_stated_answers(sheet, chapter):
+    page = sheet(figures.quiz(chapter))
+    for index, question in enumerate(QUESTIONS[chapter]):
+        form, verdict = ask(page, index)
+        form.get_by_role("button").click()
+        assert verdict.inner_text().endswith("first.")
+        tries = question.get("options") or [("right", f"{question['answer']:,}", "")]
+        for place, (kind, text, reason) in enumerate(tries):
+            if "answer" in question:
+                form.locator("input").fill(text)
+            else:
+                form.locator("input").nth(place).check()
+            form.get_by_role("button").click()
+            expected = {"right": "Right.", "wrong": "Not yet."}[kind]
+            assert verdict.inner_text().startswith(expected)
+            assert reason in verdict.inner_text()
+        if "answer" in question:
+            form.locator("input").fill(str(question["answer"] + 1))
+            form.get_by_role("button").click()
+            assert verdict.inner_text().startswith("Not yet.")
+    assert page.errors == []
+
+
+def test_a_quiz_works_by_keyboard_alone(sheet):
+    page = sheet(figures.quiz("lenet"), figures.quiz("lenet"))
+    page.wait_for_selector(FIGURE)
+    page.keyboard.press("Tab")
+    page.keyboard.type("156")
+    page.keyboard.press("Enter")
+    first, second = page.locator(FIGURE).all()
+    assert first.locator("[role=status]").first.inner_text().startswith("Right.")
+    page.keyboard.press("Tab")  # the button
+    page.keyboard.press("Tab")  # the choices of the second question
+    page.keyboard.press("Space")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert first.locator("[role=status]").nth(1).inner_text().startswith("Right.")
+    assert second.locator("input:checked").count() == 0
+    assert second.locator("[role=status]").all_inner_texts() == ["", "", ""]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_quiz_is_accessible_on_a_phone(sheet, theme):
+    page = sheet(figures.quiz("padding-stride"), width=390, has_touch=True)
+    page.evaluate(f"document.documentElement.dataset.theme = {json.dumps(theme)}")
+    form, verdict = ask(page, 1)
+    form.locator("input").first.tap()
+    form.get_by_role("button").tap()
+    assert verdict.inner_text().startswith("Not yet.")
+    found = Axe().run(page, options={"runOnly": RULES})
+    assert found.violations_count == 0, found.generate_report()
+    root = "document.documentElement"
+    assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")

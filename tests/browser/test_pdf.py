@@ -1,0 +1,80 @@
+"""The whole book as one PDF: order, numbers, links and what is shown of live parts."""
+
+import pytest
+import yaml
+from pypdf import PdfReader
+
+from tools import pdf
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pdf") / "book.pdf"
+    pdf.main(path)
+    return PdfReader(path)
+
+
+@pytest.fixture(scope="module")
+def starts(book):
+    """{title of a page of the site: number of its first sheet}, from the bookmarks."""
+    number = book.get_destination_page_number
+    return {mark.title: number(mark) for mark in top(book.outline)}
+
+
+def top(outline):
+    return [mark for mark in outline if not isinstance(mark, list)]
+
+
+def jumps(page):
+    """Titles of links are not in a PDF, but where they lead is."""
+    links = [link.get_object() for link in page.get("/Annots", [])]
+    return [link["/Dest"][0].get_object() for link in links if "/Dest" in link]
+
+
+def test_every_page_of_the_contents_is_there_in_order(book, starts):
+    toc = yaml.safe_load((pdf.ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    assert len(starts) == 1 + len(list(pdf.pages(toc)))
+    assert list(starts.values()) == sorted(starts.values())
+    for title, sheet in starts.items():
+        if title != "Contents":
+            assert "".join(title.split()) in "".join(sheet_text(book, sheet).split())
+
+
+def sheet_text(book, sheet):
+    return book.pages[sheet].extract_text()
+
+
+def test_sheets_are_numbered_through_and_the_contents_name_the_numbers(book, starts):
+    for number in (1, 2, 40, len(book.pages) - 1):
+        assert str(number) in sheet_text(book, number).splitlines()
+    front = sheet_text(book, 0)
+    for title, sheet in starts.items():
+        if title != "Contents":
+            assert front.count(str(sheet)), title
+
+
+def test_links_between_pages_jump_and_none_leads_to_a_file(book, starts):
+    sheets = {page.indirect_reference.idnum: i for i, page in enumerate(book.pages)}
+    front = [sheets[page.indirect_reference.idnum] for page in jumps(book.pages[0])]
+    assert front == list(starts.values())[1:]
+    for page in book.pages:
+        for link in page.get("/Annots", []):
+            address = str(link.get_object().get("/A", {}).get("/URI", ""))
+            assert not address.startswith(("file:", "http://127"))
+
+
+def test_the_list_of_sections_jumps_into_its_own_chapter(book, starts):
+    sheets = {page.indirect_reference.idnum: i for i, page in enumerate(book.pages)}
+    first, following = starts["VGG"], starts["Network in Network"]
+    found = [sheets[page.indirect_reference.idnum] for page in jumps(book.pages[first])]
+    inside = [sheet for sheet in found if first <= sheet < following]
+    assert len(inside) > 8
+    assert inside == sorted(inside) and inside[-1] > first
+
+
+def test_solutions_are_printed_and_live_figures_are_still(book, starts):
+    first, following = starts["The Inception bill"], starts["GoogLeNet"]
+    text = " ".join(sheet_text(book, sheet) for sheet in range(first, following))
+    assert "The bill of vgg16" in text
+    assert "What can I write?" not in text
+    assert "direct_3x3 = " in text
