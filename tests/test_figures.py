@@ -72,3 +72,17 @@ def test_questions_can_be_read_where_no_script_runs():
 def test_a_chapter_without_questions_is_refused_with_those_that_have_some():
     with pytest.raises(ValueError, match=r"no questions on 'lennet'.*'lenet'"):
         figures.quiz("lennet")
+
+
+def test_blocks_are_refused_when_a_subset_is_missing():
+    with pytest.raises(ValueError, match="'plain' has 511 counts"):
+        figures.blocks({"plain": [0] * 511}, 1_000)
+
+
+def test_the_still_form_of_blocks_has_mean_lowest_and_highest():
+    counts = [0] * 512
+    counts[0b111111111] = 900
+    counts[0b011111111] = 300  # without the first block
+    html = figures.blocks({"plain": counts}, 1_000)._repr_html_()
+    assert '<th scope="row">0</th><td align="right">90.0 (90.0-90.0)</td>' in html
+    assert '<th scope="row">1</th><td align="right">3.3 (0.0-30.0)</td>' in html

@@ -7,6 +7,7 @@ into view; where no script runs, on GitHub and on paper, the still form stays.
 """
 
 from cnnlib.figures.bill import bill
+from cnnlib.figures.blocks import blocks
 from cnnlib.figures.quiz import quiz
 
-__all__ = ["bill", "quiz"]
+__all__ = ["bill", "blocks", "quiz"]

@@ -252,3 +252,52 @@ def test_a_quiz_is_accessible_on_a_phone(sheet, theme):
     assert found.violations_count == 0, found.generate_report()
     root = "document.documentElement"
     assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")
+
+
+# Right answers out of 1,000 of two invented networks.
+SUBSETS = {"one": [subset + 300 for subset in range(512)], "other": [7] * 512}
+
+
+def test_every_subset_of_blocks_shows_its_own_accuracy(sheet):
+    page = sheet(figures.blocks(SUBSETS, 1_000))
+    live = page.locator(FIGURE)
+    boxes = live.locator("input").all()
+    for subset in (0b111111111, 0b011111111, 0b111111110, 0b101010101, 0b000110000, 0):
+        for place, box in enumerate(boxes):
+            box.set_checked(bool(subset >> (8 - place) & 1))
+        answer = live.locator("[role=status]").inner_text()
+        assert answer.startswith(f"{(subset + 300) / 10:.1f} % right")
+    live.get_by_role("button", name="Put all back").click()
+    assert live.locator("[role=status]").inner_text().startswith("81.1 % right")
+    live.locator("select").select_option("other")
+    assert live.locator("[role=status]").inner_text().startswith("0.7 % right")
+    assert page.errors == []
+
+
+def test_blocks_are_summed_up_by_their_number(sheet):
+    counts = SUBSETS["one"]
+    page = sheet(figures.blocks(SUBSETS, 1_000))
+    cells = (
+        page.locator(f"{FIGURE} .stages tbody tr")
+        .nth(8)
+        .locator("th, td")
+        .all_inner_texts()
+    )
+    found = [counts[1 << place] / 10 for place in range(9)]  # one block is left
+    mean = sum(found) / 9
+    shown = [f"{value:.1f} %" for value in (min(found), mean, max(found))]
+    assert cells[:5] == ["8", "9", *shown]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_blocks_work_by_keyboard_on_a_phone(sheet, theme):
+    page = sheet(figures.blocks(SUBSETS, 1_000), width=390)
+    page.evaluate(f"document.documentElement.dataset.theme = {json.dumps(theme)}")
+    live = page.locator(FIGURE)
+    live.locator("input").nth(8).focus()
+    page.keyboard.press("Space")
+    assert live.locator("[role=status]").inner_text().startswith("81.0 % right")
+    found = Axe().run(page, options={"runOnly": RULES})
+    assert found.violations_count == 0, found.generate_report()
+    inner = live.locator(".wide")
+    assert inner.evaluate("box => box.scrollWidth <= box.clientWidth")

@@ -1,0 +1,82 @@
+const NAME = "blocks";
+const COUNT = 9;
+const STAGES = [[1, 2, 3], [4, 5, 6], [7, 8, 9]];
+
+// Networks without k of their blocks: shares of right answers, lowest, mean and highest.
+function byRemoved(counts, pictures) {
+  const groups = Array.from({ length: COUNT + 1 }, () => []);
+  counts.forEach((right, subset) => {
+    let removed = COUNT;
+    for (let rest = subset; rest; rest >>= 1) removed -= rest & 1;
+    groups[removed].push(right / pictures);
+  });
+  return groups.map(shares => ({
+    low: Math.min(...shares), high: Math.max(...shares),
+    mean: shares.reduce((sum, share) => sum + share, 0) / shares.length, shares: shares.length,
+  }));
+}
+
+function start(root, { networks, pictures }) {
+  const percent = share => `${(100 * share).toFixed(1)} %`;
+  const names = Object.keys(networks);
+  const select = element("select", {}, ...names.map(name => new Option(name)));
+  const boxes = [];
+  const stages = STAGES.map((numbers, index) => element("fieldset", {},
+    element("legend", { textContent: `Stage ${index + 1}` }),
+    ...numbers.map(number => {
+      const box = element("input", { type: "checkbox", checked: true });
+      boxes.push(box);
+      return element("label", {}, box, ` block ${number}`);
+    })));
+  const share = element("p", { className: "sum" });
+  const words = element("p", { className: "soft" });
+  const result = element("div", {}, share, words);
+  result.setAttribute("role", "status");
+  const body = element("tbody");
+  const table = element("table", { className: "stages" },
+    element("thead", {}, element("tr", {}, ...["taken out", "subsets", "lowest", "mean", "highest", ""].map(
+      text => text ? element("th", { scope: "col", textContent: text }) : element("td", { className: "range" })))), body);
+  const scroller = element("div", { className: "wide", tabIndex: 0 }, table);
+  scroller.setAttribute("role", "region");
+  scroller.setAttribute("aria-label", "Right answers by number of blocks taken out");
+  const all = element("button", { type: "button", textContent: "Put all back" });
+  root.append(element("div", { className: "live" },
+    element("div", { className: "pair" },
+      element("div", {}, element("label", {}, "Network", select), element("div", { className: "blocks" }, ...stages), all),
+      result),
+    scroller));
+
+  // The range from lowest to highest, with a tick at the mean and one at the choice.
+  function range({ low, mean, high }, chosen) {
+    const place = (name, left, width) => {
+      const part = element("i", { className: name });
+      Object.assign(part.style, { left: `${100 * left}%`, width });
+      return part;
+    };
+    const cell = element("td", { className: "range" }, place("span", low, `${100 * (high - low)}%`), place("mean", mean, "2px"));
+    if (chosen !== null) cell.append(place("chosen", chosen, "9px"));
+    return cell;
+  }
+
+  function show() {
+    const counts = networks[select.value];
+    const subset = boxes.reduce((bits, box) => 2 * bits + box.checked, 0);
+    const removed = boxes.filter(box => !box.checked).length;
+    const right = counts[subset] / pictures;
+    const groups = byRemoved(counts, pictures);
+    share.textContent = `${percent(right)} right`;
+    const group = groups[removed];
+    words.textContent = removed === 0
+      ? `The ${select.value} network with all of its blocks, on ${pictures.toLocaleString("en")} test pictures.`
+      : `${removed} of ${COUNT} blocks taken out. Over all ${group.shares} ways to take out so many: ${percent(group.mean)} on average, from ${percent(group.low)} to ${percent(group.high)}.`;
+    body.replaceChildren(...groups.map((found, index) => element("tr", {},
+      element("th", { scope: "row", textContent: index }),
+      ...[found.shares, percent(found.low), percent(found.mean), percent(found.high)].map(
+        text => element("td", { textContent: text })),
+      range(found, index === removed ? right : null))));
+  }
+  select.onchange = show;
+  boxes.forEach(box => { box.onchange = show; });
+  all.onclick = () => { boxes.forEach(box => { box.checked = true; }); show(); };
+  show();
+}
