@@ -33,14 +33,6 @@ DEPTH_SETTINGS = [
     {"kind": kind, "depth": depth, "seed": seed}
     for seed, (kind, depth) in product(range(3), NETS)
 ]
-RATE_SETTINGS = [
-    {"kind": kind, "depth": depth, "rate": rate, "seed": seed, "images": 2_500}
-    for seed, (kind, depth), rate in product(
-        range(3),
-        (("plain", 20), ("plain", 56), ("residual", 56)),
-        (0.01, 0.03, 0.1),
-    )
-]
 CODE = (
     *(plain_cifar, resnet_cifar, _body, _network, residual, shortcut, Subsampled),
     *(Residual, conv_bn, two_layers, without_shortcut, residual_stages, resnet_head),
@@ -76,4 +68,3 @@ def trained(kind, depth, seed, rate=0.1, images=10_000, tests=2_000, epochs=4):
 
 
 depth_series = experiment("resnet-depth", DEPTH_SETTINGS, CODE)(trained)
-rates = experiment("resnet-rates", RATE_SETTINGS, CODE)(trained)
