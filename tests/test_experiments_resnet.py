@@ -34,7 +34,7 @@ def test_the_training_error_is_that_of_the_training_pictures(monkeypatch):
     assert relabelled["test_error"] != usual["test_error"]
 
 
-def test_every_network_is_run_with_all_seeds():
+def test_every_network_is_run_with_three_seeds():
     for kind, depth in {(s["kind"], s["depth"]) for s in DEPTH_SETTINGS}:
         alike = [s for s in DEPTH_SETTINGS if (s["kind"], s["depth"]) == (kind, depth)]
-        assert sorted(s["seed"] for s in alike) == [0, 1]
+        assert sorted(s["seed"] for s in alike) == [0, 1, 2]

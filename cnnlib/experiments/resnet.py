@@ -31,7 +31,7 @@ NETS = [
 ]
 DEPTH_SETTINGS = [
     {"kind": kind, "depth": depth, "seed": seed}
-    for seed, (kind, depth) in product(range(2), NETS)
+    for seed, (kind, depth) in product(range(3), NETS)
 ]
 CODE = (
     *(plain_cifar, resnet_cifar, _body, _network, residual, shortcut, Subsampled),
