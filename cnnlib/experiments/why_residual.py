@@ -149,14 +149,16 @@ def filter_normalised(weights):
 
 
 @experiment("why-residual-surface", settings(SURFACES), (*CODE, filter_normalised))
-def surface(network, seed, directions=4, pictures=500, epochs=4, **size):
+def surface(network, seed, directions=3, images=4_000, epochs=4, **size):
     """Train, then walk from the weights found along random directions.
 
-    The loss of `pictures` training pictures at STEPS times each direction. Batch
+    The loss of 500 training pictures at STEPS times each direction. Batch
     normalisation takes its statistics from these pictures, at every step anew.
     """
-    net, batches, _, accuracy = trained(network, seed, epochs=epochs, **size)
-    batches.batch_size = pictures
+    net, batches, _, accuracy = trained(
+        network, seed, images=images, epochs=epochs, **size
+    )
+    batches.batch_size = 500
     x, y = next(iter(batches))
     net.train()
     weights = list(net.parameters())
