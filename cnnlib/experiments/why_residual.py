@@ -1,4 +1,4 @@
-"""What trained networks lose with their blocks, and the surfaces they came down on."""
+"""What trained networks lose when blocks are taken out of them or exchanged."""
 
 from functools import partial
 from itertools import pairwise, product
@@ -32,18 +32,14 @@ def stochastic_cifar(depth, in_channels):
     return net
 
 
-# Network: (builder, peak learning rate). The first four have nine blocks.
+# Network: (builder, peak learning rate). Each has nine blocks.
 NETWORKS = {
     "residual": (partial(resnet_cifar, 20, 1), 5e-3),
     "plain": (partial(plain_cifar, 20, 1), 5e-3),
     "stochastic depth": (partial(stochastic_cifar, 20, 1), 5e-3),
     "VGG": (partial(plain_vgg, 3), 1e-3),
-    "residual, 56 layers": (partial(resnet_cifar, 56, 1), 5e-3),
-    "plain, 56 layers": (partial(plain_cifar, 56, 1), 5e-3),
 }
 LESIONS = ("residual", "plain", "stochastic depth", "VGG")
-SURFACES = ("residual", "plain", "residual, 56 layers", "plain, 56 layers")
-STEPS = tuple(step / 8 for step in range(-8, 9))
 
 
 def settings(names):
@@ -136,40 +132,3 @@ def lesions(network, seed, **size):
             for order in swaps(steps)
         ]
     return {"test_accuracy": accuracy, "subsets": subsets, "swapped": swapped}
-
-
-def filter_normalised(weights):
-    """A random step for a tensor of weights, for each filter as long as the filter; for
-    biases and batch normalisation 0 (section 4 of https://arxiv.org/abs/1712.09913)."""
-    if weights.ndim == 1:
-        return torch.zeros_like(weights)
-    step = torch.randn_like(weights).flatten(1)
-    lengths = weights.flatten(1).norm(dim=1, keepdim=True)
-    return (step * lengths / step.norm(dim=1, keepdim=True)).view_as(weights)
-
-
-@experiment("why-residual-surface", settings(SURFACES), (*CODE, filter_normalised))
-def surface(network, seed, directions=3, images=4_000, epochs=4, **size):
-    """Train, then walk from the weights found along random directions.
-
-    The loss of 500 training pictures at STEPS times each direction. Batch
-    normalisation takes its statistics from these pictures, at every step anew.
-    """
-    net, batches, _, accuracy = trained(
-        network, seed, images=images, epochs=epochs, **size
-    )
-    batches.batch_size = 500
-    x, y = next(iter(batches))
-    net.train()
-    weights = list(net.parameters())
-    middle = [w.detach().clone() for w in weights]
-    losses = []
-    for _ in range(directions):
-        direction = [filter_normalised(w) for w in middle]
-        losses.append([])
-        for step in STEPS:
-            with torch.no_grad(), train.autocast(x.device):  # which keeps cast weights
-                for w, at, way in zip(weights, middle, direction, strict=True):
-                    w.copy_(at + step * way)
-                losses[-1].append(F.cross_entropy(net(x).float(), y).item())
-    return {"test_accuracy": accuracy, "loss": losses}
