@@ -4,6 +4,7 @@ import copy
 from itertools import product
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from cnnlib import data, init, train
@@ -145,3 +146,74 @@ def learning_rates(variant, rate, seed, epochs=3):
     except FloatingPointError:
         diverged = True
     return {"rows": rows, "diverged": diverged}
+
+
+def gradient(net, x, y):
+    """Loss and gradients of a batch, in the mode that `net` is in."""
+    with train.autocast(x.device):
+        loss = F.cross_entropy(net(x), y)
+    return loss.item(), torch.autograd.grad(loss, list(net.parameters()))
+
+
+@torch.no_grad()
+def channels(net, x):
+    """Mean and standard deviation of each channel that the convolutions behind the
+    first read, over the batch x: two tensors of all channels."""
+    found = []
+    for layer in copy.deepcopy(net):
+        if isinstance(layer, nn.Conv2d) and x.shape[1] > 1:
+            found.append(torch.stack([x.mean((0, 2, 3)), x.std((0, 2, 3))]))
+        x = layer(x)
+    return torch.cat(found, 1)
+
+
+def ahead(net, x, y, rate):
+    """Loss and gradients where steps of half, one, two and four times the rate down the
+    gradient lead, the gradients at the start first."""
+    found = [gradient(net, x, y)]
+    for factor in (0.5, 1, 2, 4):
+        moved = copy.deepcopy(net)
+        with torch.no_grad():
+            for p, g in zip(moved.parameters(), found[0][1], strict=True):
+                p -= factor * rate * g
+        found.append(gradient(moved, x, y))
+    return zip(*found, strict=True)
+
+
+@experiment(
+    "batch-norm-noise",
+    [
+        {"variant": variant, "rate": rate, "seed": seed}
+        for variant in ("plain", "before", "noise")
+        for rate, seed in product((0.01, 0.03), range(3))
+    ],
+    (gradient, channels, ahead, *CHAINS),
+)
+def shift_and_slope(variant, rate, seed, epochs=3, every=16):
+    """The chain under SGD with momentum and a constant rate, 10,000 images. Loss of
+    each step and, every so often, how far one step moves the channel means (median, in
+    standard deviations), the range of the losses ahead, and the cosine between the
+    gradient and the one four steps ahead."""
+    torch.manual_seed(seed)
+    net, device = chain(variant).to(train.device()).train(), train.device()
+    training = data.fashion_mnist(10_000, 2_000)[0]
+    batches = data.Batches(training, 128, shuffle=True, seed=seed, device=device)
+    probe, _ = next(iter(data.Batches(training, 512, device=device)))
+    optimizer = torch.optim.SGD(net.parameters(), lr=rate, momentum=0.9)
+    result = {"loss": [], "shift": [], "range": [], "cosine": []}
+    for step, (x, y) in enumerate(batch for _ in range(epochs) for batch in batches):
+        if probing := step % every == 0:
+            losses, gradients = ahead(copy.deepcopy(net), x, y, rate)
+            here, *_, there = (torch.cat([g.flatten() for g in gs]) for gs in gradients)
+            result["range"].append(max(losses) - min(losses))
+            result["cosine"].append(F.cosine_similarity(here, there, dim=0).item())
+            old = channels(net, probe)
+        loss, gradients = gradient(net, x, y)
+        for p, g in zip(net.parameters(), gradients, strict=True):
+            p.grad = g
+        optimizer.step()
+        result["loss"].append(loss)
+        if probing:
+            moves = (channels(net, probe)[0] - old[0]).abs() / old[1].clamp(1e-3)
+            result["shift"].append(moves.median().item())
+    return result
