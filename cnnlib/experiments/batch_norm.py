@@ -128,7 +128,7 @@ def with_and_without(norm, schedule, seed, images=60_000, tests=10_000, epochs=5
     ],
     CHAINS,
 )
-def learning_rates(variant, rate, seed, epochs=3):
+def learning_rates(variant, rate, seed, epochs=2):
     """The chain, 10,000 images in batches of 128, SGD with momentum and a cosine: loss
     and test accuracy after each epoch, cut short where the loss is not finite."""
     torch.manual_seed(seed)
@@ -189,7 +189,7 @@ def ahead(net, x, y, rate):
     ],
     (gradient, channels, ahead, *CHAINS),
 )
-def shift_and_slope(variant, rate, seed, epochs=3, every=16):
+def shift_and_slope(variant, rate, seed, epochs=2, every=16):
     """The chain under SGD with momentum and a constant rate, 10,000 images. Loss of
     each step and, every so often, how far one step moves the channel means (median, in
     standard deviations), the range of the losses ahead, and the cosine between the
