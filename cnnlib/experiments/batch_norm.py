@@ -92,8 +92,12 @@ CHAINS = (chain, Noise, *COMMON)
     "batch-norm-lenet",
     [
         {"norm": norm, "schedule": schedule, "seed": seed}
-        for schedule in ("constant", "cosine")
-        for norm, seed in product((False, True), range(5))
+        for norm, schedule in [
+            (False, "constant"),
+            (True, "constant"),
+            (True, "cosine"),
+        ]
+        for seed in range(5)
     ],
     LENETS,
 )
@@ -124,7 +128,7 @@ def with_and_without(norm, schedule, seed, images=60_000, tests=10_000, epochs=5
     [
         {"variant": variant, "rate": rate, "seed": seed}
         for variant in ("plain", "before", "after")
-        for rate, seed in product((0.01, 0.03, 0.1, 0.3, 1.0, 3.0), range(3))
+        for rate, seed in product((0.01, 0.03, 0.1, 0.3, 1.0), range(3))
     ],
     CHAINS,
 )
@@ -189,7 +193,7 @@ def ahead(net, x, y, rate):
     ],
     (gradient, channels, ahead, *CHAINS),
 )
-def shift_and_slope(variant, rate, seed, epochs=2, every=16):
+def shift_and_slope(variant, rate, seed, epochs=1, every=8):
     """The chain under SGD with momentum and a constant rate, 10,000 images. Loss of
     each step and, every so often, how far one step moves the channel means (median, in
     standard deviations), the range of the losses ahead, and the cosine between the
