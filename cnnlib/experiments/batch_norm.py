@@ -101,7 +101,7 @@ CHAINS = (chain, Noise, *COMMON)
     ],
     LENETS,
 )
-def with_and_without(norm, schedule, seed, images=10_000, tests=2_000, epochs=12):
+def with_and_without(norm, schedule, seed, images=60_000, tests=10_000, epochs=5):
     """The notes' recipe, Adam at 0.001 and batches of 256: test accuracy after each
     epoch, as it is and with the statistics remeasured, and the lag of each layer."""
     torch.manual_seed(seed)
@@ -110,7 +110,7 @@ def with_and_without(norm, schedule, seed, images=10_000, tests=2_000, epochs=12
     training, test = data.fashion_mnist(images, tests)
     batches = data.Batches(training, 256, shuffle=True, seed=seed, device=device)
     held_out = data.Batches(test, 1000, device=device)
-    few = data.Images(training.images[:5_000], training.labels[:5_000])
+    few = data.Images(training.images[:10_000], training.labels[:10_000])
     sample = data.Batches(few, 256, device=device)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     result = {"train_loss": [], "test_accuracy": [], "remeasured": [], "lag": []}
