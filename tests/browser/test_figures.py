@@ -127,8 +127,9 @@ def test_an_error_names_its_line_and_keeps_what_stands_before_it(sheet, text, me
 def test_the_bill_of_the_chapter_works_by_keyboard(visit):
     with visit(BILL) as page:
         page.evaluate(SHIFTS)
-        page.locator(".live-figure").scroll_into_view_if_needed()
-        live = page.locator(FIGURE)
+        bill = page.locator("[data-figure=bill]")
+        bill.scroll_into_view_if_needed()
+        live = page.locator(f"[data-figure=bill]{FIGURE}")
         live.locator("select").focus()
         page.keyboard.type("alexnet")
         assert "724 M MACs" in live.locator("[role=status]").inner_text()

@@ -1,5 +1,8 @@
 """The whole book as one PDF: order, numbers, links and what is shown of live parts."""
 
+import subprocess
+import sys
+
 import pytest
 import yaml
 from pypdf import PdfReader
@@ -10,7 +13,8 @@ from tools import pdf
 @pytest.fixture(scope="module")
 def book(tmp_path_factory):
     path = tmp_path_factory.mktemp("pdf") / "book.pdf"
-    pdf.main(path)
+    command = [sys.executable, "-W", "error", "-m", "tools.pdf", path]
+    subprocess.run(command, cwd=pdf.ROOT, check=True)
     return PdfReader(path)
 
 
