@@ -24,7 +24,7 @@ def linker():
 def linked(linker, text, *anchors):
     """The text with its links in brackets, as [use](anchor)."""
     patterns = {anchor: linker.pattern(TERMS[anchor]) for anchor in anchors}
-    pieces = linker.split(text, patterns, "g.html")
+    pieces = linker.split(text, patterns, "g.html", set())
     return "".join(
         f"[{piece.astext()}]({piece['refuri']})" if "refuri" in piece else piece
         for piece in map(as_dictionary, pieces)
@@ -62,10 +62,11 @@ def test_a_part_of_a_word_is_no_use(linker):
 
 
 def test_the_longer_of_two_terms_wins(linker):
-    text = "batch normalisation of a batch"
+    text = "batch normalisation and batch normalisation of a batch"
     found = linked(linker, text, "batch", "batch-normalisation")
     assert found == (
-        "[batch normalisation](g.html#batch-normalisation) of a [batch](g.html#batch)"
+        "[batch normalisation](g.html#batch-normalisation) and batch normalisation "
+        "of a [batch](g.html#batch)"
     )
 
 

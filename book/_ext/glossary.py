@@ -26,10 +26,11 @@ def link_terms(app, tree, name):
         return
     page = app.builder.get_relative_uri(name, PAGE)
     patterns = {anchor: pattern(entry) for anchor, entry in terms().items()}
+    linked = set()
     for paragraph in tree.findall(nodes.paragraph):
         for text in list(paragraph.findall(nodes.Text)):
             if not _inside(text, CLOSED):
-                pieces = split(str(text), patterns, page)
+                pieces = split(str(text), patterns, page, linked)
                 if len(pieces) > 1:
                     text.parent.replace(text, pieces)
 
@@ -45,19 +46,25 @@ def pattern(entry):
     return re.compile(rf"(?<![\w-])(?:{either})s?(?![\w-])", re.IGNORECASE)
 
 
-def split(text, patterns, page):
-    """Text and links; a pattern that is found is taken out of `patterns`. Of two terms
-    at the same place the longer one wins."""
+def split(text, patterns, page, linked):
+    """Text and links. Of two terms at the same place the longer one wins, and what is
+    in `linked` already stays text; the terms that get a link are added to it."""
     found = [(use, anchor) for anchor, p in patterns.items() if (use := p.search(text))]
     if not found:
         return [nodes.Text(text)]
     use, anchor = min(found, key=lambda pair: (pair[0].start(), -pair[0].end()))
-    del patterns[anchor]
-    link = nodes.reference(
-        "", use[0], internal=True, refuri=f"{page}#{anchor}", classes=["term"]
-    )
+    behind = text[use.end() :]
+    if anchor in linked:
+        rest = split(behind, patterns, page, linked)
+        if isinstance(rest[0], nodes.Text):
+            rest[0] = nodes.Text(text[: use.end()] + rest[0])
+            return rest
+        return [nodes.Text(text[: use.end()]), *rest]
+    linked.add(anchor)
+    address = f"{page}#{anchor}"
+    link = nodes.reference("", use[0], internal=True, refuri=address, classes=["term"])
     before = [nodes.Text(text[: use.start()])] if use.start() else []
-    return [*before, link, *split(text[use.end() :], patterns, page)]
+    return [*before, link, *split(behind, patterns, page, linked)]
 
 
 def _inside(node, kinds):
