@@ -29,7 +29,8 @@ def blocks(networks, pictures):
     still = (
         f"<p>Right answers in percent, by the number of blocks taken out of {BLOCKS}: "
         "the mean over all choices, and the lowest and highest.</p>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+        f'<table class="stages"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table>"
     )
     line = f"Blocks to take out of {', '.join(networks)}, on the page."
     data = {"networks": networks, "pictures": pictures}

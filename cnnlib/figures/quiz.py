@@ -25,7 +25,9 @@ def _still(question):
     """A question without a script: its options, and the answer folded."""
     options = question.get("options", [])
     shown = "".join(f"<li>{escape(text)}</li>" for _, text, _ in options)
-    answer = [f"{text} {why}" for kind, text, why in options if kind == "right"]
+    answer = [
+        f"{text.rstrip('.')}. {why}" for kind, text, why in options if kind == "right"
+    ]
     if not options:
         answer = [f"{question['answer']:,}. {question['why']}"]
     return (

@@ -279,7 +279,7 @@ def test_blocks_are_summed_up_by_their_number(sheet):
     counts = SUBSETS["one"]
     page = sheet(figures.blocks(SUBSETS, 1_000))
     cells = (
-        page.locator(f"{FIGURE} .stages tbody tr")
+        page.locator(f"{FIGURE} .live tbody tr")
         .nth(8)
         .locator("th, td")
         .all_inner_texts()
