@@ -14,8 +14,11 @@ document.querySelectorAll(`.live-figure[data-figure="${NAME}"]:not([data-state])
   const observer = new IntersectionObserver(entries => {
     if (!entries.some(entry => entry.isIntersecting)) return;
     observer.disconnect();
+    const entered = root.contains(document.activeElement);
     start(root, data);
     root.dataset.state = "live";
+    // Who came by keyboard stands on the still form, which is hidden from now on.
+    if (entered) root.querySelector(".live :is(button, input, select, textarea)").focus();
   });
   observer.observe(root);
 });

@@ -1,5 +1,6 @@
 """The frame of a figure that answers: style, still form, data and script."""
 
+import html
 import json
 from pathlib import Path
 
@@ -14,17 +15,19 @@ class Figure:
         neither; `data` is what the script gets, as JSON; `line` says it in words."""
         style = "".join(_packed(FOLDER / f"{part}.css") for part in ("figure", name))
         script = _packed(FOLDER / f"{name}.js") + _packed(FOLDER / "figure.js")
+        label = html.escape(line)
         values = json.dumps(data, ensure_ascii=False).replace("</", "<\\/")
-        self.html = (
+        self.form = (
             f'<div class="live-figure" data-figure="{name}"><style>{style}</style>'
-            f'<div class="still">{still}</div>'
+            f'<div class="still" tabindex="0" role="group" aria-label="{label}">'
+            f"{still}</div>"
             f'<script type="application/json">{values}</script></div>'
             f"<script>(() => {{\n{script}}})()</script>"
         )
         self.line = line
 
     def _repr_html_(self):
-        return self.html
+        return self.form
 
     def __repr__(self):
         return self.line

@@ -168,6 +168,16 @@ def test_the_still_form_stands_alone_and_prints(sheet):
     assert not page.locator(".live").is_visible()
 
 
+def test_who_comes_by_keyboard_lands_on_the_first_control(sheet):
+    page = sheet(figures.bill("lenet"))
+    page.evaluate("""document.querySelector("main").insertAdjacentHTML(
+        "afterbegin", "<button>before</button><p style='height: 3000px'></p>")""")
+    page.locator("button").first.focus()
+    page.keyboard.press("Tab")
+    page.wait_for_selector(FIGURE)
+    assert page.locator(f"{FIGURE} select").evaluate("e => e == document.activeElement")
+
+
 def test_an_answer_takes_less_than_50_milliseconds(sheet):
     page = sheet(figures.bill("densenet121"))
     page.wait_for_selector(FIGURE)
