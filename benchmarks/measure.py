@@ -9,13 +9,13 @@ from multiprocessing import get_context
 
 import torch
 import torch.nn.functional as F
+from torch.profiler import profile
 
 from benchmarks import networks, peer
 from cnnlib import costs, data, init, train
 from cnnlib.experiments import Experiment
 
 SEEDS = (0, 1, 2)
-STARTS = {"he": init.he, "glorot": init.glorot, "sigmoid": networks.sigmoid}
 
 
 class Slices:
@@ -39,9 +39,10 @@ def ours(network, recipe, seed, images=60_000, tests=10_000):
     train.reuse_memory()
     torch.manual_seed(seed)
     net = network.build()
-    net.apply(STARTS[recipe.start])
+    networks.STARTS[recipe.start](net)
     training, test = data.fashion_mnist(images, tests)
-    shape = {"size": network.size, "device": train.device()}
+    size = None if network.size == 28 else network.size  # as they are stored
+    shape = {"size": size, "device": train.device()}
     batches = data.Batches(
         training, recipe.batch_size, shuffle=True, seed=seed, **shape
     )
@@ -84,8 +85,12 @@ def speed(network, recipe):
     rates = {"d2l": [], "ours": []}
     for name in ("d2l", "ours") * 2:
         rates[name].append(apart(sides[name], network, recipe))
-    macs = costs.table(network.build(), (1, 1, network.size, network.size)).macs
-    return {"images_per_second": rates, "macs": macs, "peaks": peaks()}
+    return {
+        "images_per_second": rates,
+        "macs": costs.table(network.build(), (1, 1, network.size, network.size)).macs,
+        "peaks": peaks(),
+        "operators": apart(operators, network, recipe),
+    }
 
 
 def their_rate(network, recipe):
@@ -103,6 +108,24 @@ def second_rate(run, images):
     run(images=2 * peer.BATCH_SIZE, tests=peer.BATCH_SIZE)
     ((seconds, _),) = run(images=images, tests=images // 6)
     return images / seconds
+
+
+def operators(network, recipe):
+    """Where the time of our training goes: the share of each torch operator that takes
+    at least a fiftieth, largest first, over sixteen steps and no tests."""
+    run = partial(ours, network, recipe._replace(passes=1, tests=1), 0, tests=1)
+    run(images=2 * recipe.batch_size)
+    with profile() as profiler:
+        run(images=16 * recipe.batch_size)
+    where = "cpu" if train.device().type == "cpu" else "device"
+    times = {
+        event.key: getattr(event, f"self_{where}_time_total")
+        for event in profiler.key_averages()
+    }
+    total = sum(times.values())
+    shares = {name: seconds / total for name, seconds in times.items()}
+    largest = sorted(shares, key=shares.get, reverse=True)
+    return {name: round(shares[name], 3) for name in largest if shares[name] >= 0.02}
 
 
 def learn(network, recipe, seed):
@@ -165,18 +188,10 @@ def run(network, part, recipe, seed=None):
 
 
 CODE = (
-    *(
-        Slices,
-        ours,
-        theirs,
-        speed,
-        learn,
-        peaks,
-        networks.sigmoid,
-        init.he,
-        init.glorot,
-    ),
-    *(peer, data.Batches, train.fit, train.evaluate),
+    *(Slices, ours, theirs, apart, speed, their_rate, our_rate, second_rate, learn),
+    *(operators, peaks, fastest, peer, train.reuse_memory),
+    *(networks.he, networks.awake, networks.steep, init.he, init.glorot),
+    *(data.Batches, train.fit, train.evaluate),
 )
 
 

@@ -23,7 +23,7 @@ class Recipe(NamedTuple):
 
     optimizer: str  # a class of torch.optim
     options: dict  # its arguments; lr is the peak
-    start: str  # a function of cnnlib.init, or "sigmoid" or "torch"
+    start: str  # of the initial weights: one of `STARTS`
     passes: int
     tests: int  # times per pass that the network is tested
     batch_size: int
@@ -54,11 +54,26 @@ def vgg11_quarter():
     return nn.Sequential(OrderedDict(body | dense_layers(128 * 7 * 7, 4096, 10)))
 
 
-def sigmoid(module):
+def he(net):
+    net.apply(init.he)
+
+
+def awake(net):
+    """He's rule, and class maps that begin above their ReLU: a NiN whose maps are zero
+    learns nothing."""
+    net.apply(init.he)
+    nn.init.constant_(net.block4[4].bias, 1.0)
+
+
+def steep(net):
     """Glorot's rule, four times as wide because a sigmoid's slope is a quarter."""
-    init.glorot(module)
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        module.weight.data *= 4
+    net.apply(init.glorot)
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.weight.data *= 4
+
+
+STARTS = {start.__name__: start for start in (he, awake, steep)}
 
 
 FUSED = {"fused": True}
@@ -66,7 +81,7 @@ SGD = {"momentum": 0.9, "nesterov": True, "weight_decay": 5e-4, **FUSED}
 NETWORKS = {
     "lenet": Network(
         *(lenet, 28, 0.800, 0.1, True, 60_000),
-        Recipe("AdamW", {"lr": 3e-2, **FUSED}, "sigmoid", 2, 2, 128),
+        Recipe("AdamW", {"lr": 3e-2, **FUSED}, "steep", 2, 2, 128),
     ),
     "alexnet": Network(
         *(notes.alexnet_notes, 224, 0.881, 0.01, False, 1_024),
@@ -78,7 +93,7 @@ NETWORKS = {
     ),
     "nin": Network(
         *(notes.nin_notes, 224, 0.854, 0.05, True, 1_024),
-        Recipe("AdamW", {"lr": 1e-3, **FUSED}, "he", 2, 2, 64),
+        Recipe("AdamW", {"lr": 1e-3, **FUSED}, "awake", 2, 2, 64),
     ),
     "googlenet": Network(
         *(notes.googlenet_notes, 96, 0.889, 0.01, True, 2_048),
@@ -86,7 +101,7 @@ NETWORKS = {
     ),
     "bn-lenet": Network(
         *(bn_lenet, 28, 0.869, 0.1, True, 60_000),
-        Recipe("AdamW", {"lr": 2e-2, **FUSED}, "sigmoid", 3, 2, 128),
+        Recipe("AdamW", {"lr": 2e-2, **FUSED}, "steep", 3, 2, 128),
     ),
     "resnet18": Network(
         *(notes.resnet18_notes, 96, 0.914, 0.01, True, 2_048),

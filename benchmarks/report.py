@@ -95,7 +95,7 @@ def head(*titles):
 def speed_table(found):
     yield from head(
         *("network", "pixels", "M MACs", "d2l, pictures/s", "ours", "ratio"),
-        *("d2l's share of its peak", "ours"),
+        *("d2l's share of its peak", "ours", "where our time goes"),
     )
     for name, (result, one) in found.items():
         theirs, ours = one.rates["d2l"], one.rates["ours"]
@@ -103,8 +103,17 @@ def speed_table(found):
             f"| {name} | {NETWORKS[name].size} "
             f"| {result['rows'][0]['macs'] / 1e6:,.1f} "
             f"| {theirs:,.0f} | {ours:,.0f} | **{ours / theirs:.1f}** "
-            f"| {one.shares['d2l']:.0%} | {one.shares['ours']:.0%} |"
+            f"| {one.shares['d2l']:.0%} | {one.shares['ours']:.0%} "
+            f"| {operators(result['rows'][0]['operators'])} |"
         )
+
+
+def operators(shares, most=4):
+    """The largest, without the prefix that all have."""
+    return ", ".join(
+        f"{name.removeprefix('aten::')} {share:.0%}"
+        for name, share in list(shares.items())[:most]
+    )
 
 
 def learning_table(found):

@@ -94,6 +94,16 @@ def test_the_peer_stops_in_time_and_is_tested_once_more(measure):
     assert 0.05 < accuracy < 0.9
 
 
+def test_operators_are_shares_of_all_time(measure):
+    network = NETWORKS["lenet"]
+    shares = measure.operators(network, network.recipe)
+    assert (
+        "aten::mkldnn_convolution" in shares or "aten::convolution_backward" in shares
+    )
+    assert list(shares.values()) == sorted(shares.values(), reverse=True)
+    assert 0.5 < sum(shares.values()) <= 1
+
+
 @pytest.fixture
 def result():
     """Round numbers: a peak of 1 and 4 G multiply-adds, networks of 60 k."""
