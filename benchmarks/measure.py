@@ -87,7 +87,7 @@ def speed(network, recipe):
         rates[name].append(apart(sides[name], network, recipe))
     return {
         "images_per_second": rates,
-        "macs": costs.table(network.build(), (1, 1, network.size, network.size)).macs,
+        "macs": costs.table(network.build(), (1, network.size, network.size)).macs,
         "peaks": peaks(),
         "operators": apart(operators, network, recipe),
     }

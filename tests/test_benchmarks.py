@@ -94,6 +94,27 @@ def test_the_peer_stops_in_time_and_is_tested_once_more(measure):
     assert 0.05 < accuracy < 0.9
 
 
+def test_a_row_of_speed_and_a_row_of_learning_are_what_the_tables_need(
+    measure, monkeypatch
+):
+    monkeypatch.setattr(measure, "apart", lambda function, *args: function(*args))
+    whole = measure.ours
+    few = {"images": 512, "tests": 128}
+    monkeypatch.setattr(measure, "ours", lambda *args, **size: whole(*args, **few))
+    theirs = measure.theirs
+    monkeypatch.setattr(measure, "theirs", lambda *args, **size: theirs(*args, **few))
+    setting = {"network": "lenet", "recipe": NETWORKS["lenet"].recipe._asdict()}
+    rows = [measure.run(**setting, part="speed")]
+    rows += [measure.run(**setting, part="learn", seed=0)] * 3
+    rows = json.loads(json.dumps(rows))
+    assert rows[0]["macs"] == 117_600 + 240_000 + 48_000 + 10_080 + 840  # by hand
+    summary = report.Summary(NETWORKS["lenet"], {"rows": rows})
+    found = {"lenet": ({"rows": rows}, summary)}
+    assert len(list(report.speed_table(found))) == 3
+    *_, row = report.learning_table(found)
+    assert "(measured)" in row and "never / never / never" in row
+
+
 def test_operators_are_shares_of_all_time(measure):
     network = NETWORKS["lenet"]
     shares = measure.operators(network, network.recipe)
