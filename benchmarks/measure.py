@@ -2,10 +2,10 @@
 
 import itertools
 import math
+import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 
 import torch
 import torch.nn.functional as F
@@ -73,8 +73,13 @@ def theirs(network, seed, seconds, epochs=peer.EPOCHS, images=60_000, tests=10_0
 
 def apart(function, *arguments):
     """Its result, in a process of its own: what one side asks of the memory allocator
-    must not help or hurt the other."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    must not help or hurt the other. Data loaders start their workers there as here."""
+    with ProcessPoolExecutor(
+        1,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=multiprocessing.set_start_method,
+        initargs=(multiprocessing.get_start_method(), True),
+    ) as pool:
         return pool.submit(function, *arguments).result()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import multiprocessing
 
 import pytest
 import torch
@@ -92,6 +93,12 @@ def test_the_peer_stops_in_time_and_is_tested_once_more(measure):
     ((seconds, accuracy),) = points
     assert seconds == 2.0
     assert 0.05 < accuracy < 0.9
+
+
+def test_a_process_apart_starts_workers_as_this_one_does(measure):
+    """Spawned workers, which import everything anew, made d2l six times slower."""
+    here = multiprocessing.get_start_method()
+    assert measure.apart(multiprocessing.get_start_method) == here
 
 
 def test_a_row_of_speed_and_a_row_of_learning_are_what_the_tables_need(
