@@ -1,10 +1,11 @@
 """What is measured of one network: speed in turns, then learning, seed by seed."""
 
 import itertools
+import json
 import math
-import multiprocessing
+import subprocess
+import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 import torch
@@ -34,8 +35,9 @@ class Slices:
         return itertools.islice(self.endless, self.steps)
 
 
-def ours(network, recipe, seed, images=60_000, tests=10_000):
+def ours(network, seed, images=60_000, tests=10_000):
     """Train by our recipe; pairs (seconds since the start, test accuracy)."""
+    recipe = network.recipe
     train.reuse_memory()
     torch.manual_seed(seed)
     net = network.build()
@@ -71,41 +73,46 @@ def theirs(network, seed, seconds, epochs=peer.EPOCHS, images=60_000, tests=10_0
     return trainer.points
 
 
-def apart(function, *arguments):
-    """Its result, in a process of its own: what one side asks of the memory allocator
-    must not help or hurt the other. Data loaders start their workers there as here."""
-    with ProcessPoolExecutor(
-        1,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=multiprocessing.set_start_method,
-        initargs=(multiprocessing.get_start_method(), True),
-    ) as pool:
-        return pool.submit(function, *arguments).result()
+def apart(function, network, *arguments):
+    """Result of a function of this module, in a process of its own: what one side asks
+    of the memory allocator must not help or hurt the other. `network` is a name."""
+    task = json.dumps([function.__name__, network, *arguments])
+    command = [sys.executable, "-m", "benchmarks.measure"]
+    done = subprocess.run(command, input=task, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{function.__name__} of {network} failed, see above.")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
-def speed(network, recipe):
+def speed(name):
     """Pictures per second of one pass over `network.images` training pictures and a
     sixth as many test pictures, with loading and tests: d2l, ours, d2l, ours."""
     sides = {"d2l": their_rate, "ours": our_rate}
     rates = {"d2l": [], "ours": []}
-    for name in ("d2l", "ours") * 2:
-        rates[name].append(apart(sides[name], network, recipe))
+    for side in ("d2l", "ours") * 2:
+        rates[side].append(apart(sides[side], name))
+    network = networks.NETWORKS[name]
     return {
         "images_per_second": rates,
         "macs": costs.table(network.build(), (1, network.size, network.size)).macs,
         "peaks": peaks(),
-        "operators": apart(operators, network, recipe),
+        "operators": apart(operators, name),
     }
 
 
-def their_rate(network, recipe):
+def their_rate(network):
     run = partial(theirs, network, 0, math.inf, 1)
     return second_rate(run, network.images)
 
 
-def our_rate(network, recipe):
-    run = partial(ours, network, recipe._replace(passes=1, tests=1), 0)
+def our_rate(network):
+    run = partial(ours, once(network), 0)
     return second_rate(run, network.images)
+
+
+def once(network):
+    """The network, to be trained for one pass with one test."""
+    return network._replace(recipe=network.recipe._replace(passes=1, tests=1))
 
 
 def second_rate(run, images):
@@ -115,13 +122,13 @@ def second_rate(run, images):
     return images / seconds
 
 
-def operators(network, recipe):
+def operators(network):
     """Where the time of our training goes: the share of each torch operator that takes
     at least a fiftieth, largest first, over sixteen steps and no tests."""
-    run = partial(ours, network, recipe._replace(passes=1, tests=1), 0, tests=1)
-    run(images=2 * recipe.batch_size)
+    run, batch = partial(ours, once(network), 0, tests=1), network.recipe.batch_size
+    run(images=2 * batch)
     with profile() as profiler:
-        run(images=16 * recipe.batch_size)
+        run(images=16 * batch)
     where = "cpu" if train.device().type == "cpu" else "device"
     times = {
         event.key: getattr(event, f"self_{where}_time_total")
@@ -133,14 +140,14 @@ def operators(network, recipe):
     return {name: round(shares[name], 3) for name in largest if shares[name] >= 0.02}
 
 
-def learn(network, recipe, seed):
+def learn(name, seed):
     """Our run and d2l's for the same time. At 28 pixels d2l is given its ten epochs
     for every seed; elsewhere its run is made for the first seed only."""
-    result = {"ours": apart(ours, network, recipe, seed)}
-    if network.size == 28:
-        result["d2l"] = apart(theirs, network, seed, math.inf)
+    result = {"ours": apart(ours, name, seed)}
+    if networks.NETWORKS[name].size == 28:
+        result["d2l"] = apart(theirs, name, seed, math.inf)
     elif seed == SEEDS[0]:
-        result["d2l"] = apart(theirs, network, seed, result["ours"][-1][0])
+        result["d2l"] = apart(theirs, name, seed, result["ours"][-1][0])
     return result
 
 
@@ -184,16 +191,25 @@ def fastest(run, args, times=20):
     return min(seconds)
 
 
-def run(network, part, recipe, seed=None):
-    """One row of a network's results: its `part` "speed", or "learn" of a seed."""
-    chosen, recipe = networks.NETWORKS[network], networks.Recipe(**recipe)
-    if part == "speed":
-        return speed(chosen, recipe)
-    return learn(chosen, recipe, seed)
+def run(network, recipe, part, seed=None):
+    """One row of a network's results: its `part` "speed", or "learn" of a seed. The
+    recipe, which `networks` holds, is in the setting to be stored with the result."""
+    return speed(network) if part == "speed" else learn(network, seed)
 
 
 CODE = (
-    *(Slices, ours, theirs, apart, speed, their_rate, our_rate, second_rate, learn),
+    *(
+        Slices,
+        ours,
+        theirs,
+        apart,
+        speed,
+        their_rate,
+        our_rate,
+        once,
+        second_rate,
+        learn,
+    ),
     *(operators, peaks, fastest, peer, train.reuse_memory),
     *(networks.he, networks.awake, networks.steep, init.he, init.glorot),
     *(data.Batches, train.fit, train.evaluate),
@@ -206,3 +222,12 @@ def job(name):
     settings = [{**fixed, "part": "speed"}]
     settings += [{**fixed, "part": "learn", "seed": seed} for seed in SEEDS]
     return Experiment(name, run, settings, CODE)
+
+
+def main():
+    name, network, *arguments = json.loads(sys.stdin.read())
+    print(json.dumps(globals()[name](networks.NETWORKS[network], *arguments)))
+
+
+if __name__ == "__main__":
+    main()

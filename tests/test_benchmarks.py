@@ -2,7 +2,6 @@
 
 import json
 import math
-import multiprocessing
 
 import pytest
 import torch
@@ -79,7 +78,7 @@ def test_both_sides_train(measure):
     """A pass over 6,000 pictures, twelve with d2l's slow recipe, beats chance."""
     network, size = NETWORKS["bn-lenet"], {"images": 3_000, "tests": 500}
     recipe = network.recipe._replace(passes=2, tests=2)
-    ours = measure.ours(network, recipe, 0, **size)
+    ours = measure.ours(network._replace(recipe=recipe), 0, **size)
     theirs = measure.theirs(network, 0, math.inf, 4, **size)
     for points in (ours, theirs):
         assert len(points) == 4
@@ -95,16 +94,22 @@ def test_the_peer_stops_in_time_and_is_tested_once_more(measure):
     assert 0.05 < accuracy < 0.9
 
 
-def test_a_process_apart_starts_workers_as_this_one_does(measure):
-    """Spawned workers, which import everything anew, made d2l six times slower."""
-    here = multiprocessing.get_start_method()
-    assert measure.apart(multiprocessing.get_start_method) == here
+def test_a_measurement_runs_in_a_process_of_its_own(measure, capfd):
+    shares = measure.apart(measure.operators, "lenet")
+    assert 0.5 < sum(shares.values()) <= 1
+    with pytest.raises(RuntimeError, match="operators of nothing failed"):
+        measure.apart(measure.operators, "nothing")
+    assert "KeyError" in capfd.readouterr().err
 
 
 def test_a_row_of_speed_and_a_row_of_learning_are_what_the_tables_need(
     measure, monkeypatch
 ):
-    monkeypatch.setattr(measure, "apart", lambda function, *args: function(*args))
+    monkeypatch.setattr(
+        measure,
+        "apart",
+        lambda function, name, *args: function(NETWORKS[name], *args),
+    )
     whole = measure.ours
     few = {"images": 512, "tests": 128}
     monkeypatch.setattr(measure, "ours", lambda *args, **size: whole(*args, **few))
@@ -123,8 +128,7 @@ def test_a_row_of_speed_and_a_row_of_learning_are_what_the_tables_need(
 
 
 def test_operators_are_shares_of_all_time(measure):
-    network = NETWORKS["lenet"]
-    shares = measure.operators(network, network.recipe)
+    shares = measure.operators(NETWORKS["lenet"])
     assert (
         "aten::mkldnn_convolution" in shares or "aten::convolution_backward" in shares
     )
