@@ -84,7 +84,7 @@ text: $(READY) ## bring a notebook's edits back into its text (CHAPTER=lenet)
 	$(NOTEBOOKS) text $(CHAPTER)
 
 .PHONY: refresh
-refresh: $(READY) ## renew the set-up cells after a change of address or version
+refresh: $(READY) ## renew what is generated in the notebooks (set-up, minutes)
 	$(NOTEBOOKS) refresh
 
 .PHONY: experiments
