@@ -39,6 +39,10 @@ serve: $(READY) ## serve the built site on http://localhost:8000
 pdf: book ## print the built site as one PDF, _build/book.pdf (wants chromium)
 	$(BIN)/python -m tools.pdf
 
+.PHONY: speed
+speed: book ## measure the built pages on a slow phone (wants chromium, a quiet machine)
+	$(BIN)/python -m tools.speed
+
 .PHONY: test
 test: $(READY) ## unit tests; chapters executed and compared (CHAPTER=lenet: one)
 	$(NOTEBOOKS) lint $(CHAPTER)
