@@ -40,7 +40,7 @@ pdf: book ## print the built site as one PDF, _build/book.pdf (wants chromium)
 	$(BIN)/python -m tools.pdf
 
 .PHONY: speed
-speed: book ## measure the built pages on a slow phone (wants chromium, a quiet machine)
+speed: book ## time the pages on a slow phone (wants chromium and a quiet machine)
 	$(BIN)/python -m tools.speed
 
 .PHONY: test

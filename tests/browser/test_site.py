@@ -145,6 +145,7 @@ def test_formulas_do_not_keep_the_reader_waiting(visit):
 def test_light_or_dark_is_settled_before_the_page_is_drawn(visit, scheme):
     with visit("book/index.html", scheme=scheme) as page:
         page.route("**/pydata-sphinx-theme.js*", lambda route: route.abort())
+        page.evaluate("localStorage.clear()")
         page.reload()
         assert page.locator("html").get_attribute("data-theme") == scheme
 
