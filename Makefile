@@ -39,6 +39,10 @@ serve: $(READY) ## serve the built site on http://localhost:8000
 pdf: book ## print the built site as one PDF, _build/book.pdf (wants chromium)
 	$(BIN)/python -m tools.pdf
 
+.PHONY: speed
+speed: book ## time the pages on a slow phone (wants chromium and a quiet machine)
+	$(BIN)/python -m tools.speed
+
 .PHONY: test
 test: $(READY) ## unit tests; chapters executed and compared (CHAPTER=lenet: one)
 	$(NOTEBOOKS) lint $(CHAPTER)
@@ -84,7 +88,7 @@ text: $(READY) ## bring a notebook's edits back into its text (CHAPTER=lenet)
 	$(NOTEBOOKS) text $(CHAPTER)
 
 .PHONY: refresh
-refresh: $(READY) ## renew the set-up cells after a change of address or version
+refresh: $(READY) ## renew what is generated in the notebooks (set-up, minutes)
 	$(NOTEBOOKS) refresh
 
 .PHONY: experiments

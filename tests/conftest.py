@@ -1,3 +1,4 @@
+import importlib.util
 import os
 import subprocess
 
@@ -17,3 +18,17 @@ def tracked():
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
     names = filter(None, done.stdout.decode().split("\0"))
     return [name for name in names if (ROOT / name).is_file()]
+
+
+@pytest.fixture(scope="session")
+def extension():
+    """A function that imports one of the site's own Sphinx extensions by its name."""
+
+    def load(name):
+        path = ROOT / "book" / "_ext" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(f"extension_{name}", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load

@@ -1,6 +1,5 @@
 """The glossary: complete entries, and which words of a text become links."""
 
-import importlib.util
 import re
 
 import pytest
@@ -13,12 +12,8 @@ TERMS = yaml.safe_load((ROOT / "book" / "glossary.yml").read_text(encoding="utf-
 
 
 @pytest.fixture(scope="module")
-def linker():
-    path = ROOT / "book" / "_ext" / "glossary.py"
-    spec = importlib.util.spec_from_file_location("linker", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def linker(extension):
+    return extension("glossary")
 
 
 def linked(linker, text, *anchors):

@@ -81,7 +81,8 @@ check("tiny/exercise-sum", sum(range(4)))
 ```
 """
 )
-PRINT, PICTURE, CHILD, WORDS, SOLUTION = 3, 4, 5, 7, 8  # places in the notebook
+# Places in the notebook.
+EFFORT, PRINT, PICTURE, CHILD, WORDS, SOLUTION = 2, 4, 5, 6, 8, 9
 
 
 def make_book(root):
@@ -142,6 +143,17 @@ def test_the_notebook_says_when_and_where_it_was_executed(book):
     assert facts.device == "CPU, 1 thread, fp32"
     assert set(facts) == {"executed", "device", "torch", "seconds"}
     assert f"⟨CPU, 1 thread, fp32, torch {facts.torch}⟩" in notebook.cells[-1].source
+
+
+def test_the_opening_ends_with_what_reading_and_running_takes(book):
+    edit_text(book, "A second text cell", 400 * "word " + "A second text cell")
+    assert run(book, "execute") == 0
+    notebook = form.read_notebook(book, "tiny")
+    assert notebook.cells[EFFORT - 1].source.startswith("# Tiny")
+    seconds = notebook.metadata.cnnlib.seconds
+    assert notebook.cells[EFFORT].source == (
+        f"*3 minutes to read, ⟨{seconds}⟩ seconds to run.*"
+    )
 
 
 def test_the_set_up_cell_takes_address_and_tag_from_their_one_place(book):
@@ -307,9 +319,10 @@ def test_agreement_finds_a_text_changed_in_one(book, old, new):
         lambda nb: nb.cells.insert(WORDS, new_markdown_cell("More.")),
         lambda nb: nb.cells.append(new_markdown_cell("More.")),
         lambda nb: nb.cells[0].update(source="pass"),
+        lambda nb: nb.cells[EFFORT].update(source="*9 minutes to read.*"),
         lambda nb: nb.cells[-1].update(source="*Last executed in spring.*"),
     ],
-    ids=["missing cell", "extra cell", "last cell", "set-up", "footer"],
+    ids=["missing cell", "extra cell", "last cell", "set-up", "effort", "footer"],
 )
 def test_agreement_finds_a_notebook_with(book, change):
     spoil(book, change)
@@ -374,6 +387,14 @@ def test_refresh_renews_what_is_generated_and_keeps_outputs(book):
     assert form.read_notebook(book, "tiny").cells[1:] == before
 
 
+def test_refresh_adds_a_generated_line_that_is_missing(book):
+    before = form.read_notebook(book, "tiny")
+    spoil(book, lambda nb: nb.cells.pop(EFFORT))
+    assert run(book, "agree") == 1
+    assert run(book, "refresh") == 0
+    assert form.read_notebook(book, "tiny") == before
+
+
 def test_refresh_does_not_keep_outputs_of_other_code(book, capsys):
     edit_text(book, "sum(range(4))", "sum(range(5))")
     assert run(book, "refresh") == 1
@@ -408,7 +429,7 @@ def test_an_unknown_chapter_is_named_with_the_known_ones(book, capsys):
     [
         ("1 / 0", "ZeroDivisionError"),
         ("import warnings; warnings.warn('careful')", "wrote to stderr"),
-        ("import os; os._exit(1)", "The kernel died in cell 8"),
+        ("import os; os._exit(1)", "The kernel died in cell 9"),
     ],
     ids=["error", "stderr", "crash"],
 )

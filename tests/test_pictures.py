@@ -1,22 +1,14 @@
 """Plots become smaller on the site and look the same; photographs are left alone."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 from PIL import Image
 
-from tools.form import ROOT
-
 
 @pytest.fixture(scope="module")
-def pictures():
-    path = ROOT / "book" / "_ext" / "pictures.py"
-    spec = importlib.util.spec_from_file_location("pictures", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def pictures(extension):
+    return extension("pictures")
 
 
 def test_a_plot_gets_smaller_and_keeps_its_look(pictures, tmp_path):

@@ -2,8 +2,9 @@
 
 Authors write book/chapters/<stem>.md, MyST notebook text (jupytext's md:myst) whose
 cells carry two options at most, `:tags:` and `:alt:`. The notebook
-chapters/<stem>.ipynb is made from it: a set-up cell, the cells of the text, a footer
-that says when and where they were executed; it also holds the outputs.
+chapters/<stem>.ipynb is made from it: a set-up cell, the cells of the text and among
+them what reading and running takes, a footer that says when and where they were
+executed; it also holds the outputs.
 """
 
 import hashlib
@@ -42,7 +43,10 @@ if not root.is_dir():
     clone = "git -c advice.detachedHead=false clone -q --depth 1 --branch {tag}"
     subprocess.run([*clone.split(), repo, str(root)], check=True)
 sys.path.insert(0, str(root))"""
+EFFORT = "*{minutes} minutes to read, ⟨{seconds}⟩ seconds to run.*"
 FOOTER = "*Last executed ⟨{executed}⟩ on ⟨{device}, torch {torch}⟩ in ⟨{seconds} s⟩.*"
+GENERATED = ("setup", "effort", "footer")  # ids of the cells that no author wrote
+WORDS_PER_MINUTE = 200
 MEASURED = re.compile(r"⟨[^⟩]*⟩")
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}")
 PROMPTS = {"code_prompt_show": "Show solution", "code_prompt_hide": "Hide solution"}
@@ -128,19 +132,31 @@ def setup_cell(root=ROOT):
 
 
 def compose(root, stem):
-    """The notebook that belongs to a text: no outputs, the footer still empty."""
-    cells = [_dressed(cell) for cell in read_text(root, stem)]
-    footer = new_markdown_cell(id="footer")
-    return normalise(new_notebook(cells=[setup_cell(root), *cells, footer]))
+    """The notebook that belongs to a text: no outputs, what `stamp` fills in empty."""
+    cells = [setup_cell(root), *(_dressed(cell) for cell in read_text(root, stem))]
+    cells.insert(2, new_markdown_cell(id="effort"))  # below the opening
+    cells.append(new_markdown_cell(id="footer"))
+    return normalise(new_notebook(cells=cells))
 
 
 def stamp(notebook, facts):
-    """Say when, where and in what time the notebook was executed, for readers in the
-    footer and for programs in the metadata.
+    """Say when, where and in what time the notebook was executed, for readers below
+    the opening and in the footer, for programs in the metadata.
 
     facts: {executed: date, device: words, torch: version, seconds: int}"""
-    notebook.cells[-1].source = FOOTER.format(**facts)
+    sources = {
+        "effort": EFFORT.format(minutes=minutes(notebook), **facts),
+        "footer": FOOTER.format(**facts),
+    }
+    for cell in notebook.cells:
+        cell.source = sources.get(cell.id, cell.source)
     notebook.metadata.cnnlib = facts
+
+
+def minutes(notebook):
+    """What it takes to read the text that an author wrote, rounded up."""
+    texts = [cell.source for cell in written(notebook) if cell.cell_type == "markdown"]
+    return -(-sum(len(text.split()) for text in texts) // WORDS_PER_MINUTE)
 
 
 def _dressed(cell):
@@ -158,15 +174,19 @@ def _dressed(cell):
 
 
 def authored(notebook):
-    """The cells between set-up and footer, with the metadata of the text again."""
-    cells = [nbformat.from_dict(cell) for cell in notebook.cells]
+    """The cells of the text, with its metadata again."""
+    cells = [nbformat.from_dict(cell) for cell in written(notebook)]
     for cell in cells:
         alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt")
         tags = [tag for tag in cell.metadata.get("tags", []) if tag != "hide-cell"]
         options = {"tags": tags, "alt": alt}
         cell.metadata = nbformat.from_dict({k: v for k, v in options.items() if v})
-    generated = ("setup", "footer")
-    return [cell for cell in cells if cell.get("id") not in generated]
+    return cells
+
+
+def written(notebook):
+    """The cells that stand in the text too."""
+    return [cell for cell in notebook.cells if cell.get("id") not in GENERATED]
 
 
 def normalise(notebook):
@@ -182,7 +202,7 @@ def normalise(notebook):
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     seen = set()
     for cell in notebook.cells:
-        if cell.get("id") not in ("setup", "footer"):
+        if cell.get("id") not in GENERATED:
             cell.id = _id(cell, seen)
         known = {"tags", "mystnb", *FOLDED}
         cell.metadata = nbformat.from_dict(

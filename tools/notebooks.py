@@ -76,17 +76,21 @@ def tidy(root, stem):
 
 
 def refresh(root, stem):
-    """Renew what the tools add to the text: the set-up cell, which is silent, and the
-    metadata of cells. The outputs stay, so the cells must be those of the text."""
+    """Renew what the tools add to the text: the set-up cell, which is silent, what
+    reading and running takes, and the metadata of cells. The outputs stay, so the cells
+    must be those of the text."""
     stored, fresh = form.read_notebook(root, stem), form.compose(root, stem)
     if form.text_of(form.authored(stored)) != form.text_of(form.authored(fresh)):
         raise BookError(f"{stem} is not its text: make chapter CHAPTER={stem}.")
-    for cell, executed in zip(fresh.cells, stored.cells, strict=True):
-        if cell.cell_type == "code":
-            cell.outputs = executed.outputs
-            cell.execution_count = executed.execution_count
+    for cell, executed in zip(_code(fresh), _code(stored), strict=True):
+        cell.outputs = executed.outputs
+        cell.execution_count = executed.execution_count
     form.stamp(fresh, stored.metadata.cnnlib)
     form.write(form.notebook_path(root, stem), form.dumps(form.normalise(fresh)))
+
+
+def _code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def checked(check, root, stems):

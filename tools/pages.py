@@ -17,10 +17,9 @@ import yaml
 
 import cnnlib
 from cnnlib import claims
-from tools import glossary, ledger, timeline
+from tools import form, glossary, ledger, timeline
 
 ROOT = Path(__file__).resolve().parents[1]
-WORDS_PER_MINUTE = 200
 OPENING = re.compile(r"# (.+)\n\s*\n\*\*Question\.\*\*\s+((?:.+\n?)+)")
 CARD = """\
 ::::{{container}} chapter
@@ -122,7 +121,7 @@ def read_chapter(path):
         stem=path.stem,
         title=opening[1],
         question=" ".join(opening[2].split()),
-        minutes=-(-sum(len(text.split()) for text in texts) // WORDS_PER_MINUTE),
+        minutes=form.minutes(notebook),
         run=notebook.metadata.get("cnnlib", {}),
     )
 

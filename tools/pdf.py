@@ -7,9 +7,7 @@ solutions unfolded and live figures in their still form. The parts are joined in
 order of the contents; a link from one page to another becomes a jump.
 """
 
-import shutil
 import sys
-from contextlib import contextmanager
 from html import escape
 from io import BytesIO
 from pathlib import Path
@@ -17,13 +15,11 @@ from typing import NamedTuple
 from urllib.parse import unquote, urldefrag
 
 import yaml
-from playwright.sync_api import sync_playwright
 from pypdf import PdfReader, PdfWriter
 from pypdf.generic import ArrayObject, NameObject, NullObject
 
-ROOT = Path(__file__).resolve().parents[1]
-SITE = ROOT / "_build" / "html"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+from tools.browser import ROOT, SITE, chromium
+
 UNFOLD = """async () => {
     document.querySelectorAll("details").forEach(details => details.open = true);
     const images = [...document.images];
@@ -60,21 +56,6 @@ def pages(toc):
     for part in toc["parts"]:
         for chapter in part["chapters"]:
             yield part["caption"], chapter["file"]
-
-
-@contextmanager
-def chromium():
-    """This machine's browser; SystemExit says what to install where there is none."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        sys.exit("error: Chromium is not installed: on Debian, apt install chromium.")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=found,
-            args=["--no-sandbox", "--allow-file-access-from-files"],
-        )
-        yield browser
-        browser.close()
 
 
 def printed(tab, address, first):
@@ -168,7 +149,7 @@ def main(output=ROOT / "_build" / "book.pdf"):
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     captions, files = zip(*pages(toc), strict=True)
     parts = []
-    with chromium() as browser:
+    with chromium("--allow-file-access-from-files") as browser:
         tab = browser.new_page(color_scheme="light")
         tab.emulate_media(media="print")
         for file in files:

@@ -1,9 +1,36 @@
+/* MathJax is fetched when all else is there, and sets a few formulas at a time: the page
+   scrolls and answers meanwhile. */
+if (window.MathJax) {
+  const pause = () => new Promise((go) => setTimeout(go));
+  const pageReady = async () => {
+    let since = performance.now();
+    for (const formula of document.querySelectorAll(".math")) {
+      await MathJax.typesetPromise([formula]);
+      if (performance.now() - since > 16) {
+        await pause();
+        since = performance.now();
+      }
+    }
+    finish();
+  };
+  let finish;
+  const promise = new Promise((go) => (finish = go));
+  MathJax.startup = { pageReady, promise };
+  window.addEventListener("load", async () => {
+    await pause();
+    const { src } = document.getElementById("mathjax");
+    document.head.append(Object.assign(document.createElement("script"), { src }));
+  });
+}
+
 /* A formula that is wider than the page scrolls in itself, by keyboard too. */
 const reachWideFormulas = () => {
-  for (const box of document.querySelectorAll('mjx-container[display="true"]')) {
-    box.toggleAttribute("tabindex", false);
-    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
-  }
+  const boxes = [...document.querySelectorAll('mjx-container[display="true"]')];
+  const wide = boxes.map((box) => box.scrollWidth > box.clientWidth);
+  boxes.forEach((box, i) => {
+    if (wide[i]) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  });
 };
 window.addEventListener("load", () => {
   window.MathJax?.startup?.promise.then(reachWideFormulas);

@@ -1,22 +1,14 @@
 """The built site, served as GitHub Pages would, and a browser without a network."""
 
-import http.server
-import shutil
-import threading
 from contextlib import contextmanager
-from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from playwright.sync_api import sync_playwright
 
-ROOT = Path(__file__).resolve().parents[2]
-SITE = ROOT / "_build" / "html"
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# The theme says this on every page, to no harm.
-HARMLESS = "theme mode", "auto mode using"
+from tools.browser import ROOT, SITE, chromium, served
+
 # Names of all pages of the book, and of its chapters.
 PAGES = sorted(
     path.relative_to(SITE).as_posix()
@@ -41,49 +33,15 @@ def repository():
 
 @pytest.fixture(scope="session")
 def address(repository):
-    """Address of the served site; unknown paths get 404.html, as on GitHub Pages."""
-    prefix = f"/{urlsplit(repository).path.rsplit('/', 1)[-1]}/"
-
-    class Pages(http.server.SimpleHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def __init__(self, *args):
-            super().__init__(*args, directory=str(SITE))
-
-        def do_GET(self):
-            self.path = self.path.removeprefix(prefix.rstrip("/"))
-            super().do_GET()
-
-        def send_error(self, code, message=None, explain=None):
-            body = (SITE / "404.html").read_bytes()
-            self.send_response(code)
-            self.send_header("Content-Type", "text/html")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}{prefix}"
-    server.shutdown()
-    server.server_close()
+    """Address of the site, served below the name of the repository as on GitHub."""
+    with served(f"/{urlsplit(repository).path.rsplit('/', 1)[-1]}/") as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
 def browser():
-    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if found is None:
-        pytest.fail("Chromium is not installed: on Debian, apt-get install chromium.")
-    with sync_playwright() as playwright:
-        cut_off = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-        browser = playwright.chromium.launch(
-            executable_path=found, args=["--no-sandbox", cut_off]
-        )
-        yield browser
-        browser.close()
+    with chromium("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1") as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
@@ -104,12 +62,12 @@ def visit(browser, address):
         return contexts[scheme, javascript]
 
     @contextmanager
-    def open_page(path, width=1280, scheme="light", javascript=True):
+    def open_page(path, width=1280, scheme="light", javascript=True, wait="load"):
         page = context(scheme, javascript).new_page()
         page.set_viewport_size({"width": width, "height": 900})
         page.seen = watch(page, address)
-        page.goto(address + path, wait_until="load")
-        if javascript:
+        page.goto(address + path, wait_until=wait)
+        if javascript and wait == "load":
             page.evaluate("() => window.MathJax?.startup?.promise")
             page.evaluate("() => document.fonts.ready")
         yield page
@@ -133,8 +91,7 @@ def watch(page, address):
             seen.failed.append(response.url)
 
     def console(message):
-        harmless = any(part in message.text for part in HARMLESS)
-        if message.type in ("error", "warning") and not harmless:
+        if message.type in ("error", "warning"):
             seen.errors.append(message.text)
 
     page.on("request", request)

@@ -50,4 +50,4 @@ def test_a_term_leads_to_its_entry(visit, address):
     with visit(LENET) as page:
         page.locator(TERM).click()
         assert page.url == f"{address}book/glossary.html#receptive-field"
-        assert page.locator("dt#receptive-field").is_visible()
+        page.locator("dt#receptive-field").wait_for()

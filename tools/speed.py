@@ -1,0 +1,121 @@
+"""Measure how fast the built pages appear on a slow phone: a table, a line per page.
+
+usage: python -m tools.speed [PAGE ...]      as in: chapters/lenet.html
+
+The processor is slowed down four times and the network is Lighthouse's slow 4G. Of
+three loads the best counts, because the machine may be busy. Each line has the bytes
+and requests of a page, its first and its largest contentful paint, its total blocking
+time (what tasks between the first paint and the end of loading last beyond 50 ms each)
+and the same for what comes later, until the last formula is set.
+
+Fails when a page exceeds a limit. It wants a quiet machine, so no test runs it; the
+tests limit what decides the times: bytes, scripts in the head, tasks for formulas.
+"""
+
+import sys
+from typing import NamedTuple
+
+from tools.browser import SITE, chromium, served
+
+LARGEST, BLOCKING = 2500, 200  # limits in milliseconds
+LOADS = 3
+PHONE = {"viewport": {"width": 412, "height": 823}, "device_scale_factor": 1.75}
+SLOW_4G = {
+    "offline": False,
+    "latency": 150,  # milliseconds
+    "downloadThroughput": 1_600_000 / 8,  # bytes a second
+    "uploadThroughput": 750_000 / 8,
+}
+OBSERVE = """
+window.seen = {largest: null, tasks: []};
+new PerformanceObserver(list => { seen.largest = list.getEntries().at(-1); })
+    .observe({type: "largest-contentful-paint", buffered: true});
+new PerformanceObserver(list => { seen.tasks.push(...list.getEntries()); })
+    .observe({type: "longtask", buffered: true});
+"""
+READ = """() => {
+    const [first] = performance.getEntriesByName("first-contentful-paint");
+    const [{loadEventEnd}] = performance.getEntriesByType("navigation");
+    const beyond = ({startTime, duration}) =>
+        Math.max(0, Math.min(duration, startTime + duration - first.startTime) - 50);
+    const total = tasks => tasks.map(beyond).reduce((sum, part) => sum + part, 0);
+    return {
+        first: first.startTime,
+        largest: seen.largest.startTime,
+        element: seen.largest.element?.localName ?? "gone",
+        blocking: total(seen.tasks.filter(task => task.startTime < loadEventEnd)),
+        later: total(seen.tasks.filter(task => task.startTime >= loadEventEnd)),
+    };
+}"""
+
+
+class Load(NamedTuple):
+    """One load of a page; times in milliseconds."""
+
+    bytes: int
+    requests: int
+    first: float
+    largest: float
+    blocking: float
+    later: float
+    element: str
+
+
+def load(browser, address):
+    """Open a page with an empty cache, on a slow processor and a slow network."""
+    context = browser.new_context(**PHONE)
+    page = context.new_page()
+    page.add_init_script(OBSERVE)
+    devtools, sizes = context.new_cdp_session(page), []
+    devtools.send("Network.enable")
+    devtools.send("Network.emulateNetworkConditions", SLOW_4G)
+    devtools.send("Emulation.setCPUThrottlingRate", {"rate": 4})
+    devtools.on(
+        "Network.loadingFinished",
+        lambda event: sizes.append(event["encodedDataLength"]),
+    )
+    page.goto(address, wait_until="networkidle", timeout=60_000)
+    page.evaluate("() => window.MathJax?.startup?.promise")
+    page.wait_for_timeout(1000)
+    found = page.evaluate(READ)
+    context.close()
+    return Load(bytes=int(sum(sizes)), requests=len(sizes), **found)
+
+
+def best(loads):
+    """The loads' common figures and the least of each time."""
+    loads = list(loads)
+    least = {
+        name: min(getattr(load, name) for load in loads)
+        for name in ("first", "largest", "blocking", "later")
+    }
+    return loads[0]._replace(**least)
+
+
+def main(pages):
+    pages = pages or ["book/index.html", *chapters()]
+    print(f"{'':31} kB files  first largest blocked  later")
+    slow = []
+    with chromium() as browser, served() as address:
+        for page in pages:
+            found = best(load(browser, address + page) for _ in range(LOADS))
+            print(
+                f"{page:29} {found.bytes / 1000:4.0f} {found.requests:5} "
+                f"{found.first:6.0f} {found.largest:7.0f} {found.blocking:7.0f} "
+                f"{found.later:6.0f}  {found.element}",
+                flush=True,
+            )
+            if found.largest > LARGEST or found.blocking > BLOCKING:
+                slow.append(page)
+    if slow:
+        sys.exit(f"error: above {LARGEST} or {BLOCKING} ms: {', '.join(slow)}")
+
+
+def chapters():
+    return sorted(
+        path.relative_to(SITE).as_posix() for path in SITE.glob("chapters/*.html")
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
