@@ -146,7 +146,7 @@ def test_a_point_of_the_plane_is_the_loss_at_these_weights(fresh):
                 weights += a * way + b * across
             logits = net.train(fresh)(x)
         expected = nn.functional.cross_entropy(logits.float(), y)
-        torch.testing.assert_close(found[i, j], expected)
+        torch.testing.assert_close(found[i, j], expected, rtol=5e-3, atol=0)
 
 
 def test_a_short_surface_repeats_itself_and_has_two_kinds_of_statistics():

@@ -51,7 +51,7 @@ def plane(net, one, other, steps, x, y, fresh):
     [{"network": name, "seed": seed} for seed, name in product(range(2), SURFACES)],
     (*CODE, filter_normalised, plane),
 )
-def surface(network, seed, points=15, pictures=500, **size):
+def surface(network, seed, points=13, pictures=250, **size):
     """Train a network, then walk over a plane through its weights.
 
     Mean loss of the first training pictures for a and b from -1 to 1, on the same plane
