@@ -364,7 +364,7 @@ def test_the_pictures_show_what_the_chosen_network_says_to_them(sheet):
     assert page.errors == []
 
 
-@pytest.mark.parametrize("width", [390, 1000, 2560])
+@pytest.mark.parametrize("width", [390, 480, 1000, 2560])
 def test_nothing_moves_and_all_is_fast_when_blocks_are_taken_out(sheet, width):
     page = sheet(BLOCKS, width=width)
     page.wait_for_selector(FIGURE)
