@@ -1,10 +1,15 @@
 """Figures that answer, as far as no browser is needed: their form and their stills."""
 
+import base64
+import io
 import re
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
-from cnnlib import costs, figures, models
+from cnnlib import costs, data, figures, models
 from cnnlib.figures.bill import NETWORKS
 from cnnlib.figures.quiz import QUESTIONS
 from tools import form
@@ -74,15 +79,54 @@ def test_a_chapter_without_questions_is_refused_with_those_that_have_some():
         figures.quiz("lennet")
 
 
-def test_blocks_are_refused_when_a_subset_is_missing():
-    with pytest.raises(ValueError, match="'plain' has 511 counts"):
-        figures.blocks({"plain": [0] * 511}, 1_000)
+TWO = data.Images(data.fashion_mnist(1, 2)[1].images, torch.tensor([9, 2]))
+
+
+@pytest.mark.parametrize(
+    ("counts", "digits", "message"),
+    [
+        (511, 1024, "'plain' has 511 counts and 1024 digits"),
+        (512, 1023, "'plain' has 512 counts and 1023 digits"),
+    ],
+)
+def test_blocks_are_refused_when_a_subset_is_missing(counts, digits, message):
+    with pytest.raises(ValueError, match=message):
+        figures.blocks({"plain": ([0] * counts, "0" * digits)}, 1_000, TWO)
 
 
 def test_the_still_form_of_blocks_has_mean_lowest_and_highest():
     counts = [0] * 512
     counts[0b111111111] = 900
     counts[0b011111111] = 300  # without the first block
-    html = figures.blocks({"plain": counts}, 1_000)._repr_html_()
+    html = figures.blocks({"plain": (counts, "00" * 512)}, 1_000, TWO)._repr_html_()
     assert '<th scope="row">0</th><td align="right">90.0 (90.0-90.0)</td>' in html
     assert '<th scope="row">1</th><td align="right">3.3 (0.0-30.0)</td>' in html
+
+
+def test_the_still_form_of_blocks_has_the_pictures_and_what_is_said_to_them():
+    digits = ["00"] * 512
+    digits[0b111111111] = "94"
+    digits[0b011111111] = digits[0b111111110] = "02"
+    digits[0b001111111] = "92"  # two blocks are gone: not counted
+    one = figures.blocks({"plain": ([0] * 512, "".join(digits))}, 1_000, TWO)
+    rows = re.findall(r'png;base64,(.*?)"> (.*?)</th><td.*?>(.*?)</td>', one.form)
+    assert [row[1:] for row in rows] == [
+        ("Ankle boot", "Ankle boot, 0"),
+        ("Pullover", "Coat, 2"),
+    ]
+    for (text, *_), image in zip(rows, TWO.images, strict=True):
+        with Image.open(io.BytesIO(base64.b64decode(text))) as picture:
+            read = np.asarray(picture.convert("L")).astype(int)
+        assert abs(read - image[0].numpy()).max() <= 9
+
+
+def test_the_blocks_of_four_networks_are_smaller_than_51_kilobytes():
+    generator = torch.Generator().manual_seed(0)
+    counts = torch.randint(10_001, (512,), generator=generator).tolist()
+    digits = torch.randint(10, (512 * 12,), generator=generator).tolist()
+    network = counts, "".join(map(str, digits))
+    names = ("residual", "plain", "stochastic depth", "VGG")
+    shown = data.fashion_mnist(1, 12)[1]
+    figure = figures.blocks(dict.fromkeys(names, network), 10_000, shown)
+    assert len(figure.form.encode()) < 51_000
+    assert not re.search(r"https?://|src=.(?!data:)|href=|@import|url\(", figure.form)

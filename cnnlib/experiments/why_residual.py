@@ -32,12 +32,14 @@ def stochastic_cifar(depth, in_channels):
     return net
 
 
-# Network: (builder, peak learning rate). Each has nine blocks.
+# Network: (builder, peak learning rate). Those without a depth have nine blocks.
 NETWORKS = {
     "residual": (partial(resnet_cifar, 20, 1), 5e-3),
     "plain": (partial(plain_cifar, 20, 1), 5e-3),
     "stochastic depth": (partial(stochastic_cifar, 20, 1), 5e-3),
     "VGG": (partial(plain_vgg, 3), 1e-3),
+    "residual, 56 layers": (partial(resnet_cifar, 56, 1), 5e-3),
+    "plain, 56 layers": (partial(plain_cifar, 56, 1), 5e-3),
 }
 LESIONS = ("residual", "plain", "stochastic depth", "VGG")
 
@@ -86,15 +88,17 @@ def bypass(x, block):
     return F.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, 0, channels - x.shape[1]))
 
 
-def right_answers(steps, x, y):
-    """How many x are put into their class y, with every subset of the blocks of `steps`
-    in place and the others bypassed: 2^n counts. Written in binary, the index of a
-    subset has a 1 for a block in place, the first block in front."""
+def answers(steps, x):
+    """The classes that x gets with every subset of the blocks of `steps` in place and
+    the others bypassed: (2^n, N). Written in binary, the index of a subset has a 1 for
+    a block in place, the first block in front."""
     if not steps:
-        return [(x.argmax(1) == y).sum().item()]
+        return x.argmax(1)[None]
     (module, is_block), *rest = steps
-    without = right_answers(rest, bypass(x, module), y) if is_block else []
-    return without + right_answers(rest, module(x), y)
+    in_place = answers(rest, module(x))
+    if not is_block:
+        return in_place
+    return torch.cat([answers(rest, bypass(x, module)), in_place])
 
 
 def swaps(steps):
@@ -111,24 +115,45 @@ CODE = (
 )
 
 
+@torch.no_grad()
+def answers_to(batches, steps):
+    """`answers` to all pictures of `batches`, on the CPU."""
+    with train.autocast(batches.device):
+        return torch.cat([answers(steps, x).cpu() for x, _ in batches], dim=1)
+
+
 @experiment(
     "why-residual-lesions",
     settings(LESIONS),
-    (*CODE, parts, shape, bypass, right_answers, swaps),
+    (*CODE, parts, shape, bypass, answers, answers_to, swaps),
 )
-def lesions(network, seed, **size):
+def lesions(
+    network,
+    seed,
+    tests=10_000,
+    pictures=(19, 2, 1, 13, 6, 8, 4, 9, 18, 0, 7, 10),
+    **size,
+):
     """Train a network of nine blocks, then remove and exchange some of them.
 
-    Right answers to 1,000 test pictures, for the 512 subsets of the blocks and for each
-    exchange.
+    Right answers to the test pictures, for the 512 subsets of the blocks and for each
+    exchange; and the classes that twelve `pictures` get from each subset, as digits.
+    The twelve are the first of each class, then the second shirt and the second coat,
+    which are easily mistaken for each other.
     """
-    net, _, held_out, accuracy = trained(network, seed, **size)
+    net, *_ = trained(network, seed, **size)
+    test = data.fashion_mnist(1, tests)[1]
+    batches = data.Batches(test, 500, device=train.device())
     steps = list(parts(net))
-    x, y = next(iter(held_out))
-    with torch.no_grad(), train.autocast(x.device):
-        subsets = right_answers(steps, x, y)
-        swapped = [
-            right_answers([(module, False) for module, _ in order], x, y)[0]
-            for order in swaps(steps)
-        ]
-    return {"test_accuracy": accuracy, "subsets": subsets, "swapped": swapped}
+    subsets = answers_to(batches, steps)
+    exchanged = [
+        answers_to(batches, [(module, False) for module, _ in order])
+        for order in swaps(steps)
+    ]
+    return {
+        "test_accuracy": train.evaluate(net, batches),
+        "subsets": (subsets == test.labels).sum(1).tolist(),
+        "swapped": (torch.cat(exchanged) == test.labels).sum(1).tolist(),
+        "pictures": list(pictures),
+        "answers": "".join(map(str, subsets[:, list(pictures)].flatten().tolist())),
+    }

@@ -2,6 +2,11 @@ const NAME = "blocks";
 const COUNT = 9;
 const STAGES = [[1, 2, 3], [4, 5, 6], [7, 8, 9]];
 
+// Numbers from a row of digits in base 36, so many digits each.
+function unpack(text, width) {
+  return text.match(new RegExp(`.{${width}}`, "g")).map(part => parseInt(part, 36));
+}
+
 // Networks without k of their blocks: shares of right answers, lowest, mean and highest.
 function byRemoved(counts, pictures) {
   const groups = Array.from({ length: COUNT + 1 }, () => []);
@@ -16,7 +21,12 @@ function byRemoved(counts, pictures) {
   }));
 }
 
-function start(root, { networks, pictures }) {
+function start(root, { networks: packed, pictures, labels, classes }) {
+  const networks = {};
+  for (const name in packed) {
+    const [counts, answers] = packed[name].map(text => unpack(text, text.length / 2 ** COUNT));
+    networks[name] = { counts, answers: answers.map(number => [...String(number).padStart(labels.length, "0")]) };
+  }
   const percent = share => `${(100 * share).toFixed(1)} %`;
   const names = Object.keys(networks);
   const select = element("select", {}, ...names.map(name => new Option(name)));
@@ -32,6 +42,15 @@ function start(root, { networks, pictures }) {
   const words = element("p", { className: "soft" });
   const result = element("div", {}, share, words);
   result.setAttribute("role", "status");
+  const verdicts = labels.map(() => ({
+    sign: element("span", {}), said: element("span", { className: "hidden" }), answer: element("span", {}),
+  }));
+  const shown = element("ul", { className: "shown" }, ...verdicts.map(({ sign, said, answer }, place) => {
+    const picture = root.querySelectorAll(".still img")[place].cloneNode();
+    sign.setAttribute("aria-hidden", true);
+    return element("li", {}, picture, element("span", { className: "soft", textContent: classes[labels[place]] }),
+      element("span", {}, sign, said, answer));
+  }));
   const body = element("tbody");
   const table = element("table", { className: "stages" },
     element("thead", {}, element("tr", {}, ...["taken out", "subsets", "lowest", "mean", "highest", ""].map(
@@ -44,7 +63,8 @@ function start(root, { networks, pictures }) {
     element("div", { className: "pair" },
       element("div", {}, element("label", {}, "Network", select), element("div", { className: "blocks" }, ...stages), all),
       result),
-    scroller));
+    element("p", { textContent: `${labels.length} of the test pictures, what they are, and what the network says:` }),
+    shown, scroller));
 
   // The range from lowest to highest, with a tick at the mean and one at the choice.
   function range({ low, mean, high }, chosen) {
@@ -59,7 +79,7 @@ function start(root, { networks, pictures }) {
   }
 
   function show() {
-    const counts = networks[select.value];
+    const { counts, answers } = networks[select.value];
     const subset = boxes.reduce((bits, box) => 2 * bits + box.checked, 0);
     const removed = boxes.filter(box => !box.checked).length;
     const right = counts[subset] / pictures;
@@ -69,6 +89,15 @@ function start(root, { networks, pictures }) {
     words.textContent = removed === 0
       ? `The ${select.value} network with all of its blocks, on ${pictures.toLocaleString("en")} test pictures.`
       : `${removed} of ${COUNT} blocks taken out. Over all ${group.shares} ways to take out so many: ${percent(group.mean)} on average, from ${percent(group.low)} to ${percent(group.high)}.`;
+    verdicts.forEach(({ sign, said, answer }, place) => {
+      const right = Number(answers[subset][place]) === labels[place];
+      sign.textContent = right ? "\u2713 " : "\u2717 ";
+      said.textContent = right ? "right: " : "wrong: ";
+      answer.textContent = classes[answers[subset][place]];
+      answer.parentNode.className = right ? "good" : "alert";
+    });
+    const good = labels.filter((label, place) => Number(answers[subset][place]) === label).length;
+    words.textContent += ` Of the ${labels.length} pictures below, ${good} ${good === 1 ? "is" : "are"} answered right.`;
     body.replaceChildren(...groups.map((found, index) => element("tr", {},
       element("th", { scope: "row", textContent: index }),
       ...[found.shares, percent(found.low), percent(found.mean), percent(found.high)].map(

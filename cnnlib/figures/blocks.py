@@ -1,48 +1,133 @@
 """Pull the block: what is left of a network without some of its nine blocks."""
 
+import base64
+import struct
+import zlib
+
+import numpy as np
+
+from cnnlib.data import CLASSES
 from cnnlib.figures.figure import Figure
 
 BLOCKS = 9
+SUBSETS = 2**BLOCKS
+ALONE = [SUBSETS - 1 - (1 << place) for place in range(BLOCKS)]  # one block is gone
 
 
-def blocks(networks, pictures):
+def blocks(networks, pictures, shown):
     """A `Figure` in which a reader takes blocks out of trained networks.
 
-    `networks` maps the name of a network to its right answers for every subset of its
-    nine blocks, 512 counts out of `pictures`. Written in binary, the index of a subset
-    has a 1 for a block in place, the first block in front. Raises ValueError when there
-    are not 512 counts.
+    `networks` maps the name of a network to two things, each for every subset of its
+    nine blocks: its right answers, 512 counts out of `pictures`; and its answers to the
+    few pictures `shown` (a `data.Images`), 512 times a digit for each. Written in
+    binary, the index of a subset has a 1 for a block in place, the first block in
+    front. Raises ValueError when the number of counts or digits is another.
     """
-    for name, counts in networks.items():
-        if len(counts) != 2**BLOCKS:
+    for name, (counts, digits) in networks.items():
+        if len(counts) != SUBSETS or len(digits) != SUBSETS * len(shown.labels):
             raise ValueError(
-                f"{name!r} has {len(counts)} counts: give one for each of the "
-                f"{2**BLOCKS} subsets of nine blocks."
+                f"{name!r} has {len(counts)} counts and {len(digits)} digits: give one "
+                f"count and {len(shown.labels)} digits for each of the {SUBSETS} "
+                "subsets of nine blocks."
             )
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("taken out", *networks))
-    rows = (
-        f'<tr><th scope="row">{k}</th>'
-        + "".join(_cell(counts, k, pictures) for counts in networks.values())
-        + "</tr>"
-        for k in range(BLOCKS + 1)
-    )
     still = (
         f"<p>Right answers in percent, by the number of blocks taken out of {BLOCKS}: "
         "the mean over all choices, and the lowest and highest.</p>"
-        f'<table class="stages"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table>"
+        f"{_table(('taken out', *networks), _by_number(networks, pictures))}"
+        f"<p>What the whole network says to {len(shown.labels)} test pictures, and how "
+        f"many of the {BLOCKS} networks without one block are right.</p>"
+        f"{_table(('picture', *networks), _by_picture(networks, shown))}"
     )
     line = f"Blocks to take out of {', '.join(networks)}, on the page."
-    data = {"networks": networks, "pictures": pictures}
+    count_width, answer_width = (
+        len(_base36(pictures)),
+        len(_base36("9" * len(shown.labels))),
+    )
+    data = {
+        "networks": {
+            name: [
+                "".join(_base36(count, count_width) for count in counts),
+                "".join(_base36(part, answer_width) for part in _subsets(digits)),
+            ]
+            for name, (counts, digits) in networks.items()
+        },
+        "pictures": pictures,
+        "labels": shown.labels.tolist(),
+        "classes": CLASSES,
+    }
     return Figure("blocks", still, data, line)
 
 
-def _cell(counts, removed, pictures):
-    """Mean, lowest and highest share of the subsets without `removed` blocks."""
-    shares = [
-        100 * right / pictures
-        for subset, right in enumerate(counts)
-        if BLOCKS - subset.bit_count() == removed
-    ]
-    mean = sum(shares) / len(shares)
-    return f'<td align="right">{mean:.1f} ({min(shares):.1f}-{max(shares):.1f})</td>'
+def _subsets(digits):
+    """The answers of one subset after the other, a string of digits each."""
+    count = len(digits) // SUBSETS
+    return [digits[start : start + count] for start in range(0, len(digits), count)]
+
+
+def _base36(number, width=0):
+    """As JavaScript's parseInt(text, 36) reads it, with zeros in front."""
+    return np.base_repr(int(number), 36).lower().zfill(width)
+
+
+def _table(head, rows):
+    cells = "".join(f'<th scope="col">{name}</th>' for name in head)
+    body = "".join(
+        f'<tr><th scope="row">{first}</th>'
+        + "".join(f'<td align="right">{cell}</td>' for cell in rest)
+        + "</tr>"
+        for first, *rest in rows
+    )
+    return (
+        f'<table class="stages"><thead><tr>{cells}</tr></thead>'
+        f"<tbody>{body}</tbody></table>"
+    )
+
+
+def _by_number(networks, pictures):
+    """For 0 to 9 blocks less: mean, lowest and highest share of right answers."""
+    for removed in range(BLOCKS + 1):
+        row = [removed]
+        for counts, _ in networks.values():
+            shares = [
+                100 * right / pictures
+                for subset, right in enumerate(counts)
+                if BLOCKS - subset.bit_count() == removed
+            ]
+            mean = sum(shares) / len(shares)
+            row.append(f"{mean:.1f} ({min(shares):.1f}-{max(shares):.1f})")
+        yield row
+
+
+def _by_picture(networks, shown):
+    """For each picture: what the whole network says, and how often it is right
+    without one block."""
+    answers = [_subsets(digits) for _, digits in networks.values()]
+    for place, (image, label) in enumerate(zip(*shown, strict=True)):
+        picture = base64.b64encode(png(image[0].numpy())).decode()
+        name = f'<img alt="" src="data:image/png;base64,{picture}"> {CLASSES[label]}'
+        yield [name] + [
+            f"{CLASSES[int(parts[-1][place])]}, "
+            f"{sum(int(parts[subset][place]) == label for subset in ALONE)}"
+            for parts in answers
+        ]
+
+
+def png(image):
+    """A PNG file of 16 greys from uint8 (H, W), W even. It is not compressed, so its
+    bytes are the same with every version of zlib."""
+    height, width = image.shape
+    greys = (image.astype(int) * 15 + 127) // 255
+    rows = np.zeros((height, 1 + width // 2), np.uint8)  # each begins with filter 0
+    rows[:, 1:] = 16 * greys[:, ::2] + greys[:, 1::2]
+    raw = rows.tobytes()
+    stored = struct.pack("<BHH", 1, len(raw), len(raw) ^ 0xFFFF) + raw
+    stream = b"\x78\x01" + stored + struct.pack(">I", zlib.adler32(raw))
+    head = struct.pack(">IIBBBBB", width, height, 4, 0, 0, 0, 0)
+    chunks = (b"IHDR", head), (b"IDAT", stream), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body))
+        + kind
+        + body
+        + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )

@@ -3,10 +3,11 @@
 import json
 
 import pytest
+import torch
 from axe_playwright_python.sync_playwright import Axe
 from torch import nn
 
-from cnnlib import costs, figures, models
+from cnnlib import costs, data, figures, models
 from cnnlib.figures.bill import NETWORKS
 from cnnlib.figures.quiz import QUESTIONS
 from tests.browser.test_site import RULES
@@ -265,12 +266,22 @@ def test_a_quiz_is_accessible_on_a_phone(sheet, theme):
     assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")
 
 
-# Right answers out of 1,000 of two invented networks.
-SUBSETS = {"one": [subset + 300 for subset in range(512)], "other": [7] * 512}
+# Two invented networks: right answers out of 1,000, and answers to twelve pictures. The
+# first says the number of its subset to the first three, the second always "Bag".
+COUNTS = [subset + 300 for subset in range(512)]
+LABELS = [5, 1, 1, 3, 4, 5, 6, 7, 8, 9, 0, 0]
+BLOCKS = figures.blocks(
+    {
+        "one": (COUNTS, "".join(f"{subset:03}000000000" for subset in range(512))),
+        "other": ([7] * 512, "8" * 512 * 12),
+    },
+    1_000,
+    data.Images(data.fashion_mnist(1, 12)[1].images, torch.tensor(LABELS)),
+)
 
 
 def test_every_subset_of_blocks_shows_its_own_accuracy(sheet):
-    page = sheet(figures.blocks(SUBSETS, 1_000))
+    page = sheet(BLOCKS)
     live = page.locator(FIGURE)
     boxes = live.locator("input").all()
     for subset in (0b111111111, 0b011111111, 0b111111110, 0b101010101, 0b000110000, 0):
@@ -286,8 +297,8 @@ def test_every_subset_of_blocks_shows_its_own_accuracy(sheet):
 
 
 def test_blocks_are_summed_up_by_their_number(sheet):
-    counts = SUBSETS["one"]
-    page = sheet(figures.blocks(SUBSETS, 1_000))
+    counts = COUNTS
+    page = sheet(BLOCKS)
     cells = (
         page.locator(f"{FIGURE} .live tbody tr")
         .nth(8)
@@ -302,7 +313,7 @@ def test_blocks_are_summed_up_by_their_number(sheet):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_blocks_work_by_keyboard_on_a_phone(sheet, theme):
-    page = sheet(figures.blocks(SUBSETS, 1_000), width=390)
+    page = sheet(BLOCKS, width=390)
     page.evaluate(f"document.documentElement.dataset.theme = {json.dumps(theme)}")
     live = page.locator(FIGURE)
     live.locator("input").nth(8).focus()
@@ -312,3 +323,70 @@ def test_blocks_work_by_keyboard_on_a_phone(sheet, theme):
     assert found.violations_count == 0, found.generate_report()
     inner = live.locator(".wide")
     assert inner.evaluate("box => box.scrollWidth <= box.clientWidth")
+
+
+def shown(live):
+    """The answers under the pictures, as read aloud without the signs."""
+    return live.locator(".shown li > span:last-child").evaluate_all(
+        """all => all.map(e => [...e.children].filter(c => !c.ariaHidden).map(
+            c => c.textContent).join(""))"""
+    )
+
+
+def test_the_pictures_show_what_the_chosen_network_says_to_them(sheet):
+    page = sheet(BLOCKS)
+    page.wait_for_selector(FIGURE)
+    live = page.locator(FIGURE)
+    names = live.locator(".shown li .soft").all_inner_texts()
+    assert names == [data.CLASSES[label] for label in LABELS]
+    assert shown(live)[:4] == [
+        "right: Sandal",
+        *["right: Trouser"] * 2,
+        "wrong: T-shirt",
+    ]
+    assert (
+        "Of the 12 pictures below, 5 are" in live.locator("[role=status]").inner_text()
+    )
+    boxes = live.locator("input").all()
+    for box in (boxes[0], boxes[8]):  # 0b011111110, 254
+        box.uncheck()
+    assert shown(live)[:3] == ["wrong: Pullover", "wrong: Sandal", "wrong: Coat"]
+    first = live.locator(".shown li").first
+    assert "\u2717 " in first.inner_text()
+    live.locator("select").select_option("other")
+    assert [text.startswith("right") for text in shown(live)] == [
+        label == 8 for label in LABELS
+    ]
+    assert "12 pictures below, 1 is" in live.locator("[role=status]").inner_text()
+    assert live.locator(".shown img").evaluate_all(
+        "all => all.every(image => image.naturalWidth == 28)"
+    )
+    assert page.errors == []
+
+
+@pytest.mark.parametrize("width", [390, 480, 1000, 2560])
+def test_nothing_moves_and_all_is_fast_when_blocks_are_taken_out(sheet, width):
+    page = sheet(BLOCKS, width=width)
+    page.wait_for_selector(FIGURE)
+    live = page.locator(FIGURE)
+    places = """root => [...root.querySelectorAll(
+        ".shown li, table, [role=status], button")].map(
+        e => JSON.stringify(e.getBoundingClientRect())).join()"""
+    before = live.evaluate(places)
+    for box in live.locator("input").all():
+        took = box.evaluate(
+            """box => {
+                const start = performance.now();
+                box.click();
+                box.getBoundingClientRect();
+                return performance.now() - start;
+            }"""
+        )
+        assert took < 50
+        assert live.evaluate(places) == before
+    inner = live.locator(".shown")
+    assert inner.evaluate("""list => [...list.querySelectorAll("span")].every(
+        e => e.className == "hidden" || e.getBoundingClientRect().right
+            <= list.getBoundingClientRect().right + 1)""")
+    root = "document.documentElement"
+    assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")
