@@ -140,10 +140,11 @@ function paint(canvas, values, [low, high], first = 0) {
 
 const sheet = (width, height) => element("canvas", { width, height, className: "ink" });
 
-// A value as colour: ink, or red above and blue below zero. `share` is at most 1.
-function colour(share, signed) {
+// A share of at most 1 as colour: ink, or red above and blue below zero; pale under text.
+function colour(share, signed, numbered) {
   const base = !signed ? "--ink" : share < 0 ? "--mark" : "--alert";
-  return `color-mix(in srgb, var(${base}) ${Math.round((signed ? 55 : 36) * Math.abs(share))}%, var(--ground))`;
+  const most = !numbered ? 100 : signed ? 55 : 36;
+  return `color-mix(in srgb, var(${base}) ${Math.round(most * Math.abs(share))}%, var(--ground))`;
 }
 
 // A window of values with their numbers, or small and without them.
@@ -152,7 +153,7 @@ function cells(values, kernel, share, signed, numbered = true) {
   made.style.setProperty("--kernel", kernel);
   for (const value of values) {
     const cell = element("span", { textContent: numbered ? number(value) : "" });
-    cell.style.background = colour(share(value), signed);
+    cell.style.background = colour(share(value), signed, numbered);
     made.append(cell);
   }
   return made;
@@ -167,7 +168,7 @@ const labelled = (node, role, label) => {
 
 // ---- The figure
 
-const TERMS = 6;
+const TERMS = 10;
 const INK = 205, CLOTH = 165;
 const TOOLS = { Draw: "draw", Fill: "fill", Erase: "erase" };
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
@@ -185,7 +186,8 @@ function start(root, data) {
   let kept = { layer: 0, map: 0, row: 14, column: 12 }, hovered = null;
 
   // The picture
-  const status = labelled(element("p", { className: "hidden" }), "status", "");
+  const status = element("p", { className: "hidden" });
+  status.setAttribute("role", "status");
   const verdict = line("verdict");
   const inputSheet = sheet(28, 28);
   const inputBox = element("div", { className: "map" }, inputSheet);
@@ -223,15 +225,15 @@ function start(root, data) {
     element("div", { className: "bench" },
       element("div", {}, verdict, easel, unit),
       element("div", { className: "layers" }, ...rows.map(row => row.box),
-        line("soft", "Point at a unit, click to keep it. Keys: arrows move by one unit, with Shift by one map, Page Up and Page Down by one layer. Rows, columns, maps and units are counted from 0."))),
+        line("soft", "The more ink, the larger the value. Point at a unit; click or tap to keep it. Keys: arrows move by one unit, with Shift by one map, Page Up and Page Down by one layer. All is counted from 0."))),
     status));
 
   function describe(layer, index) {
     const [maps, height, width] = sizes()[index];
     const dense = layer.kind === "dense", last = index === output;
-    const columns = last ? Math.ceil(maps / 2) : dense ? Math.ceil(maps / 2) : Math.min(maps, maps % 8 ? 6 : 8);
+    const columns = dense ? Math.ceil(maps / 2) : Math.min(maps, maps % 8 ? 6 : 8);
     const kind = dense ? "dense" : layer.kind === "pooling"
-      ? `${layer.pooling} pooling ${layer.kernel}x${layer.kernel}` : `convolution ${layer.kernel}x${layer.kernel}`;
+      ? `${layer.pooling} pooling ${layer.kernel}x${layer.kernel}` : `conv ${layer.kernel}x${layer.kernel}`;
     const form = dense ? `${maps} units` : `${maps} maps of ${height}x${width}`;
     const words = [kind, layer.activation, form].filter(Boolean).join(", ");
     const range = element("span", { className: "range" });
@@ -245,7 +247,7 @@ function start(root, data) {
       : sheets.map(canvas => element("div", { className: dense ? "map units" : "map" }, canvas));
     box.append(...spots);
     const row = { layer, index, box: element("div", {}, line("soft head", element("b", { textContent: layer.name }), element("span", { textContent: words }), range), box),
-      plane: box, sheets, spots, bars, range, maps, height, width, columns: dense && !last ? columns : last ? 1 : columns, dense, last };
+      plane: box, sheets, spots, bars, range, maps, height, width, columns: last ? 1 : columns, dense, last };
     box.onpointermove = event => { if (event.pointerType === "mouse") hover(place(row, event)); };
     box.onpointerleave = () => hover(null);
     box.onclick = event => keep(place(row, event) ?? kept);
@@ -333,7 +335,6 @@ function start(root, data) {
     drawn = next;
     moved = [0, 0];
     truth = null;
-    picks.reset();
     picks.querySelectorAll("input").forEach(radio => { radio.checked = false; });
     run();
   }
@@ -379,6 +380,7 @@ function start(root, data) {
   easel.onpointerdown = event => {
     easel.setPointerCapture(event.pointerId);
     pen = tip(event);
+    cursor = pen.map(value => clamp(Math.floor(value), 27));
     stroke(pen);
   };
   easel.onpointermove = event => {
@@ -435,7 +437,7 @@ function start(root, data) {
       share.textContent = `${(100 * chances[index]).toFixed(1)} %`;
       rows[output].spots[index].classList.toggle("top", index === top);
     });
-    const right = truth === null ? "your drawing" : truth === top ? "right" : `it is: ${classes[truth]}`;
+    const right = truth === null ? "your drawing" : truth === top ? "right" : `wrong, its label is ${classes[truth]}`;
     verdict.replaceChildren(element("b", { textContent: `${classes[top]}, ${(100 * chances[top]).toFixed(1)} %` }), ` (${right})`);
   }
 
@@ -452,7 +454,7 @@ function start(root, data) {
     const spot = hovered ?? kept, row = rows[spot.layer], before = rows[spot.layer - 1];
     const seen = field(layers, tensors, spot);
     frame(inputBox, seen.rows, seen.columns, 28, 28, "lens");
-    if (document.activeElement === easel) frame(inputBox, [cursor[0], cursor[0]], [cursor[1], cursor[1]], 28, 28, "cursor");
+    if (easel.matches(":focus-visible")) frame(inputBox, [cursor[0], cursor[0]], [cursor[1], cursor[1]], 28, 28, "cursor");
     rows[output].spots.forEach((made, index) => made.classList.toggle("chosen", row.last && index === spot.map));
     if (row.dense && !row.last) {
       const i = Math.floor(spot.map / row.columns), j = spot.map % row.columns;
@@ -545,11 +547,13 @@ function start(root, data) {
       const inside = source.dense ? `${map}` : `${map}, ${Math.floor(place / x.width)}, ${place % x.width}`;
       return `${source.layer.name}[${inside}]`;
     };
-    const list = element("table", { className: "terms" }, element("caption", { className: "soft", textContent: `The ${largest.length} largest products` }),
-      element("tbody", {}, ...largest.map((index, place) => element("tr", {},
-        element("th", { scope: "row", textContent: origin(index) }),
-        ...[number(inputs[index]), `\u00d7 ${number(weights[index])}`, `= ${printed(terms[place])}`].map(textContent => element("td", { textContent }))))));
-    return [list, line("total", `${added(terms.slice(0, TERMS))} ${others < 0 ? "\u2212" : "+"} ${printed(Math.abs(others))} (the other ${rest.length}) ${bias < 0 ? "\u2212" : "+"} bias ${printed(Math.abs(bias))} = ${ending(found)}`)];
+    const row = (name, ...texts) => element("tr", {}, element("th", { scope: "row", textContent: name, colSpan: 4 - texts.length }),
+      ...texts.map(textContent => element("td", { textContent })));
+    const list = element("table", { className: "terms" },
+      element("caption", { className: "soft", textContent: `The ${largest.length} largest of the products` }),
+      element("tbody", {}, ...largest.map((index, place) => row(origin(index), number(inputs[index]), `\u00d7 ${number(weights[index])}`, printed(terms[place]))),
+        row(`the other ${rest.length} together`, printed(others)), row("bias", printed(bias))));
+    return [list, line("total", `Sum ${ending(found)}`)];
   }
 
   choose("draw");

@@ -16,6 +16,7 @@ from cnnlib.figures.figure import Figure
 
 ACTIVATIONS = {nn.ReLU: "ReLU", nn.Sigmoid: "sigmoid", nn.Tanh: "tanh"}
 POOLINGS = {nn.MaxPool2d: "max", nn.AvgPool2d: "average"}
+INK = matplotlib.colormaps["gray_r"].with_extremes(bad="0.8")  # between maps: grey
 LARGEST = 127  # of the whole numbers that weights are rounded to
 
 
@@ -92,8 +93,9 @@ def _layer(name, module):
             places = {"kernel": kernel, "padding": padding}
             return {"kind": "convolution", **sizes, **places}
     raise ValueError(
-        f"cannot show layer {name!r}, {module}: only square convolutions with stride 1, "
-        "max and average pooling without overlap, dense layers, ReLU, sigmoid and tanh."
+        f"cannot show layer {name!r}, {module}: only square convolutions with "
+        "stride 1, max and average pooling without overlap, dense layers, and after one "
+        "of these ReLU, sigmoid or tanh."
     )
 
 
@@ -127,9 +129,9 @@ def _still(net, layers, image):
     maps = _maps(rounded(net), image)
     shares = maps[-1].softmax(0)
     top = int(shares.argmax())
-    answer = f"{data.CLASSES[top]}, {shares[top]:.0%}"
+    answer = f"{data.CLASSES[top]}, {100 * shares[top]:.1f} %"
     drawn, small = io.BytesIO(), io.BytesIO()
-    _drawing(image[0], layers, maps, answer).savefig(drawn, dpi=150)
+    _drawing(image[0], layers, maps, answer).savefig(drawn, dpi=200)
     Image.open(drawn).convert("L").quantize(16).save(small, "PNG", optimize=True)
     alt = (
         f"The picture of a garment, beside it the maps of {len(maps) - 1} layers, and "
@@ -159,13 +161,16 @@ def _drawing(image, layers, maps, answer):
     left, right = figure.add_gridspec(
         1, 2, width_ratios=(1, 2.2), left=0.1, right=0.99, top=0.95, bottom=0.01
     )
-    above, below = left.subgridspec(2, 1, hspace=0.2)
+    above, below = left.subgridspec(2, 1, hspace=0.1)
     ax = figure.add_subplot(above, xticks=[], yticks=[])
     ax.imshow(image, cmap="gray_r")
+    ax.spines[:].set_color("0.7")
     ax.set_title("input", loc="left", fontsize=9)
     ax = figure.add_subplot(below, xticks=[], xlim=(0, 1))
+    ax.barh(data.CLASSES, 1, color="0.94")
     ax.barh(data.CLASSES, maps[-1].softmax(0), color="0.4")
     ax.invert_yaxis()
+    ax.spines[:].set_visible(False)
     ax.tick_params(length=0, labelsize=8)
     ax.set_title(answer, loc="left", fontsize=9)
     sheets = [_sheet(values.numpy()) for values in maps[:-1]]
@@ -173,7 +178,7 @@ def _drawing(image, layers, maps, answer):
     rows = right.subgridspec(len(sheets), 1, height_ratios=ratios, hspace=0.35)
     for row, layer, sheet in zip(rows, layers, sheets, strict=False):
         ax = figure.add_subplot(row)
-        ax.imshow(sheet, cmap="gray_r", aspect="auto")
+        ax.imshow(sheet, cmap=INK, aspect="auto")
         ax.axis("off")
         ax.set_title(layer["name"], loc="left", fontsize=9, pad=2)
     return figure
