@@ -161,7 +161,8 @@ def test_a_layer_that_the_microscope_cannot_show_is_named(net, message):
 
 def test_the_microscope_describes_the_networks_of_its_chapter():
     rows = describe(lenet_notes())
-    assert [row["name"] for row in rows] == "C1 S2 C3 S4 C5 F6 Output".split()
+    names = [row["name"] for row in rows]
+    assert names == ["C1", "S2", "C3", "S4", "C5", "F6", "Output"]
     assert rows[0]["padding"] == 0 and rows[1]["pooling"] == "max"
     assert [row.get("activation") for row in rows[:3]] == ["sigmoid", None, "sigmoid"]
     assert [row.get("inputs") for row in rows] == [25, None, 150, None, 256, 120, 84]

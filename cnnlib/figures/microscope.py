@@ -94,8 +94,8 @@ def _layer(name, module):
             return {"kind": "convolution", **sizes, **places}
     raise ValueError(
         f"cannot show layer {name!r}, {module}: only square convolutions with "
-        "stride 1, max and average pooling without overlap, dense layers, and after one "
-        "of these ReLU, sigmoid or tanh."
+        "stride 1, max and average pooling without overlap, dense layers, and after "
+        "one of these ReLU, sigmoid or tanh."
     )
 
 
