@@ -168,7 +168,7 @@ def _drawing(image, layers, maps, answer):
     ax.set_title("input", loc="left", fontsize=9)
     ax = figure.add_subplot(below, xticks=[], xlim=(0, 1))
     ax.barh(data.CLASSES, 1, color="0.94")
-    ax.barh(data.CLASSES, maps[-1].softmax(0), color="0.4")
+    ax.barh(data.CLASSES, maps[-1].softmax(0).tolist(), color="0.4")
     ax.invert_yaxis()
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0, labelsize=8)
