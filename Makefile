@@ -91,6 +91,10 @@ refresh: $(READY) ## renew the set-up cells after a change of address or version
 experiments: $(READY) ## run or resume the long experiments (ONLY=name: one)
 	$(BIN)/python -m cnnlib.experiments $(ONLY)
 
+.PHONY: bench
+bench: $(READY) ## measure the networks against d2l, for hours (ONLY=lenet: one)
+	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+
 .PHONY: clean
 clean: ## remove the site and caches, not .venv
 	rm -rf _build book/_generated .pytest_cache .ruff_cache

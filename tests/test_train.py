@@ -1,5 +1,9 @@
 """The training loop: what it yields, what it refuses, how it decides precision."""
 
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -192,3 +196,26 @@ def test_initialisation_has_the_variance_of_its_paper(scheme, variance):
     assert layer.bias.abs().max() == 0
     assert abs(layer.weight.mean().item()) < variance**0.5 / 100
     nn.Sequential(nn.Linear(3, 3, bias=False), nn.BatchNorm1d(3)).apply(scheme)
+
+
+FAULTS = """
+import resource, torch
+from cnnlib import train
+if {reuse}:
+    train.reuse_memory()
+for _ in range(20):
+    torch.ones(2**22)  # 16 MiB
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(50):
+    a, b = torch.ones(2**24), torch.ones(2**23)  # 64 and 32 MiB, freed each time
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="not glibc")
+def test_memory_is_reused_and_not_cleared_again():
+    faults = {}
+    for reuse in (False, True):
+        command = [sys.executable, "-c", FAULTS.format(reuse=reuse)]
+        faults[reuse] = int(subprocess.check_output(command))
+    assert faults[True] < faults[False] / 5

@@ -63,6 +63,7 @@ def parse():
 
 def main():
     options = parse()
+    train.reuse_memory()
     rank = int(os.environ.get("RANK", 0))  # torchrun sets both
     world_size = int(os.environ.get("WORLD_SIZE", 1))
     try:

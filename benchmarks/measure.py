@@ -1,0 +1,203 @@
+"""What is measured of one network: speed in turns, then learning, seed by seed."""
+
+import itertools
+import math
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+
+import torch
+import torch.nn.functional as F
+from torch.profiler import profile
+
+from benchmarks import networks, peer
+from cnnlib import costs, data, init, train
+from cnnlib.experiments import Experiment
+
+SEEDS = (0, 1, 2)
+
+
+class Slices:
+    """Batches of which every pass yields the next `1 / parts` of `batches`."""
+
+    def __init__(self, batches, parts):
+        self.steps = len(batches) // parts
+        self.device, self.world_size = batches.device, 1
+        self.count = self.steps * batches.batch_size
+        self.endless = itertools.chain.from_iterable(itertools.repeat(batches))
+
+    def __len__(self):
+        return self.steps
+
+    def __iter__(self):
+        return itertools.islice(self.endless, self.steps)
+
+
+def ours(network, recipe, seed, images=60_000, tests=10_000):
+    """Train by our recipe; pairs (seconds since the start, test accuracy)."""
+    train.reuse_memory()
+    torch.manual_seed(seed)
+    net = network.build()
+    networks.STARTS[recipe.start](net)
+    training, test = data.fashion_mnist(images, tests)
+    size = None if network.size == 28 else network.size  # as they are stored
+    shape = {"size": size, "device": train.device()}
+    batches = data.Batches(
+        training, recipe.batch_size, shuffle=True, seed=seed, **shape
+    )
+    optimizer = getattr(torch.optim, recipe.optimizer)(
+        net.parameters(), **recipe.options
+    )
+    rows = train.fit(
+        net,
+        Slices(batches, recipe.tests),
+        data.Batches(test, 250, **shape),
+        recipe.passes * recipe.tests,
+        optimizer,
+        partial(F.cross_entropy, label_smoothing=recipe.smoothing),
+    )
+    _, _, accuracies, seconds = zip(*rows, strict=True)
+    return list(zip(itertools.accumulate(seconds), accuracies, strict=True))
+
+
+def theirs(network, seed, seconds, epochs=peer.EPOCHS, images=60_000, tests=10_000):
+    """Train by d2l's recipe for so many seconds at most; the same pairs."""
+    torch.manual_seed(seed)
+    trainer = peer.Trainer(epochs, seconds)
+    trainer.fit(
+        peer.classifier(network), peer.fashion_mnist(network.size, images, tests)
+    )
+    return trainer.points
+
+
+def apart(function, *arguments):
+    """Its result, in a process of its own: what one side asks of the memory allocator
+    must not help or hurt the other."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def speed(network, recipe):
+    """Pictures per second of one pass over `network.images` training pictures and a
+    sixth as many test pictures, with loading and tests: d2l, ours, d2l, ours."""
+    sides = {"d2l": their_rate, "ours": our_rate}
+    rates = {"d2l": [], "ours": []}
+    for name in ("d2l", "ours") * 2:
+        rates[name].append(apart(sides[name], network, recipe))
+    return {
+        "images_per_second": rates,
+        "macs": costs.table(network.build(), (1, network.size, network.size)).macs,
+        "peaks": peaks(),
+        "operators": apart(operators, network, recipe),
+    }
+
+
+def their_rate(network, recipe):
+    run = partial(theirs, network, 0, math.inf, 1)
+    return second_rate(run, network.images)
+
+
+def our_rate(network, recipe):
+    run = partial(ours, network, recipe._replace(passes=1, tests=1), 0)
+    return second_rate(run, network.images)
+
+
+def second_rate(run, images):
+    """Pictures per second of `run`, after a few steps that prepare kernels, memory."""
+    run(images=2 * peer.BATCH_SIZE, tests=peer.BATCH_SIZE)
+    ((seconds, _),) = run(images=images, tests=images // 6)
+    return images / seconds
+
+
+def operators(network, recipe):
+    """Where the time of our training goes: the share of each torch operator that takes
+    at least a fiftieth, largest first, over sixteen steps and no tests."""
+    run = partial(ours, network, recipe._replace(passes=1, tests=1), 0, tests=1)
+    run(images=2 * recipe.batch_size)
+    with profile() as profiler:
+        run(images=16 * recipe.batch_size)
+    where = "cpu" if train.device().type == "cpu" else "device"
+    times = {
+        event.key: getattr(event, f"self_{where}_time_total")
+        for event in profiler.key_averages()
+    }
+    total = sum(times.values())
+    shares = {name: seconds / total for name, seconds in times.items()}
+    largest = sorted(shares, key=shares.get, reverse=True)
+    return {name: round(shares[name], 3) for name in largest if shares[name] >= 0.02}
+
+
+def learn(network, recipe, seed):
+    """Our run and d2l's for the same time. At 28 pixels d2l is given its ten epochs
+    for every seed; elsewhere its run is made for the first seed only."""
+    result = {"ours": apart(ours, network, recipe, seed)}
+    if network.size == 28:
+        result["d2l"] = apart(theirs, network, seed, math.inf)
+    elif seed == SEEDS[0]:
+        result["d2l"] = apart(theirs, network, seed, result["ours"][-1][0])
+    return result
+
+
+def peaks():
+    """Multiply-adds per second of a matrix product, 2048 x 2048 x 2048, and of a 3x3
+    convolution, 256 to 256 channels of 28x28 maps, batch of 32, by precision."""
+    device = train.device()
+    found = {}
+    for dtype in dict.fromkeys((torch.float32, train.precision(device))):
+        like = {"device": device, "dtype": dtype}
+        a, b = torch.randn(2, 2048, 2048, **like)
+        maps = torch.randn(32, 256, 28, 28, **like)
+        kernel = torch.randn(256, 256, 3, 3, **like)
+        maps, kernel = (
+            t.contiguous(memory_format=torch.channels_last) for t in (maps, kernel)
+        )
+        work = {
+            "matmul": (torch.mm, (a, b), 2048**3),
+            "convolution": (
+                partial(F.conv2d, padding=1),
+                (maps, kernel),
+                32 * 28**2 * 256**2 * 9,
+            ),
+        }
+        found[str(dtype).removeprefix("torch.")] = {
+            name: macs / fastest(run, args) for name, (run, args, macs) in work.items()
+        }
+    return found
+
+
+@torch.no_grad()
+def fastest(run, args, times=20):
+    """Seconds of the fastest of so many runs."""
+    seconds = []
+    for _ in range(times):
+        start = time.perf_counter()
+        run(*args)
+        if torch.accelerator.is_available():
+            torch.accelerator.synchronize()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def run(network, part, recipe, seed=None):
+    """One row of a network's results: its `part` "speed", or "learn" of a seed."""
+    chosen, recipe = networks.NETWORKS[network], networks.Recipe(**recipe)
+    if part == "speed":
+        return speed(chosen, recipe)
+    return learn(chosen, recipe, seed)
+
+
+CODE = (
+    *(Slices, ours, theirs, apart, speed, their_rate, our_rate, second_rate, learn),
+    *(operators, peaks, fastest, peer, train.reuse_memory),
+    *(networks.he, networks.awake, networks.steep, init.he, init.glorot),
+    *(data.Batches, train.fit, train.evaluate),
+)
+
+
+def job(name):
+    """The measurements of one network, to be made by `experiments.complete`."""
+    fixed = {"network": name, "recipe": networks.NETWORKS[name].recipe._asdict()}
+    settings = [{**fixed, "part": "speed"}]
+    settings += [{**fixed, "part": "learn", "seed": seed} for seed in SEEDS]
+    return Experiment(name, run, settings, CODE)
