@@ -514,7 +514,8 @@ def test_the_keyboard_draws_as_well(sheet):
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Space")
     drawn = torch.tensor(live.locator(".easel canvas").evaluate(PIXELS)).view(28, 28)
-    assert drawn.argmax() == 13 * 28 + 14
+    assert drawn[13, 14] == drawn.max() == 205
+    assert (drawn.nonzero() - torch.tensor([13, 14])).abs().max() == 1
     assert live.locator("[role=status]").inner_text().endswith("(your drawing)")
 
 
