@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
-from cnnlib import costs, data, figures, models
+from cnnlib import costs, data, figures, init, models
 from cnnlib.figures.bill import NETWORKS
+from cnnlib.figures.microscope import describe
 from cnnlib.figures.quiz import QUESTIONS
+from cnnlib.models.lenet import lenet, lenet5, lenet_notes
 from tools import form
 
 
@@ -130,3 +133,79 @@ def test_the_blocks_of_four_networks_are_smaller_than_51_kilobytes():
     figure = figures.blocks(dict.fromkeys(names, network), 10_000, shown)
     assert len(figure.form.encode()) < 51_000
     assert not re.search(r"https?://|src=.(?!data:)|href=|@import|url\(", figure.form)
+
+
+def garments(count):
+    images, labels = data.fashion_mnist(1, 200)[1]
+    return data.Images(images[:count], labels[:count])
+
+
+def random_lenet(seed):
+    torch.manual_seed(seed)
+    return lenet(nn.ReLU, nn.MaxPool2d).apply(init.glorot)
+
+
+def test_rounding_moves_no_weight_by_more_than_half_a_step():
+    net = random_lenet(0)
+    for layer, exact in zip(figures.rounded(net).modules(), net.modules(), strict=True):
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            weight = exact.weight.detach().flatten(1)
+            step = weight.abs().amax(1, keepdim=True) / 127
+            moved = (layer.weight.detach().flatten(1) - weight).abs()
+            assert (moved <= 0.5001 * step).all() and moved.max() > 0.3 * step.min()
+            torch.testing.assert_close(layer.bias, exact.bias)
+
+
+def test_a_microscope_with_twenty_pictures_stays_below_170_kilobytes():
+    html = figures.microscope(random_lenet(0), garments(20))._repr_html_()
+    assert len(html.encode()) < 170_000
+    assert not re.search(r"https?://|href=|@import|url\(", html)
+
+
+def test_a_microscope_shows_a_picture_where_no_script_runs():
+    html = figures.microscope(random_lenet(0), garments(2))._repr_html_()
+    still = html[html.index('<div class="still"') : html.index("<script")]
+    found = re.search('<img src="data:image/png;base64,[^"]+" alt="([^"]+)"', still)
+    answer = figures.rounded(random_lenet(0))(normal(garments(1).images)).argmax()
+    assert f"the network says {data.CLASSES[answer]}" in found[1]
+
+
+def normal(images):
+    return (images / 255 - data.MEAN) / data.STD
+
+
+def test_all_that_is_trained_stands_between_the_brackets_that_mask_it():
+    """nbval then compares the code of a stored figure, but not the weights."""
+
+    def masked(net, pictures):
+        html = figures.microscope(net, pictures)._repr_html_()
+        return re.sub("⟨[^⟩]*⟩", "⟨measured⟩", html)
+
+    one = masked(random_lenet(0), garments(2))
+    assert one == masked(random_lenet(1), garments(2))
+    assert one != masked(lenet().apply(init.glorot), garments(2))
+    assert one != masked(random_lenet(0), garments(3))
+    assert len(one) > 30_000  # style, code and pictures are still compared
+
+
+@pytest.mark.parametrize(
+    ("net", "message"),
+    [
+        (lenet5(), r"cannot show layer 's2.0', Subsampling\(\)"),
+        (nn.Sequential(nn.Conv2d(1, 6, 5, stride=2)), "layer '0', Conv2d.*stride 1"),
+        (nn.Sequential(nn.MaxPool2d(3, stride=2)), "layer '0', MaxPool2d.*overlap"),
+        (nn.Sequential(nn.ReLU()), "layer '0', ReLU"),
+    ],
+)
+def test_a_layer_that_the_microscope_cannot_show_is_named(net, message):
+    with pytest.raises(ValueError, match=message):
+        figures.microscope(net, garments(1))
+
+
+def test_the_microscope_describes_the_networks_of_its_chapter():
+    rows = describe(lenet_notes())
+    names = [row["name"] for row in rows]
+    assert names == ["C1", "S2", "C3", "S4", "C5", "F6", "Output"]
+    assert rows[0]["padding"] == 0 and rows[1]["pooling"] == "max"
+    assert [row.get("activation") for row in rows[:3]] == ["sigmoid", None, "sigmoid"]
+    assert [row.get("inputs") for row in rows] == [25, None, 150, None, 256, 120, 84]

@@ -8,6 +8,7 @@ into view; where no script runs, on GitHub and on paper, the still form stays.
 
 from cnnlib.figures.bill import bill
 from cnnlib.figures.blocks import blocks
+from cnnlib.figures.microscope import microscope, rounded
 from cnnlib.figures.quiz import quiz
 
-__all__ = ["bill", "blocks", "quiz"]
+__all__ = ["bill", "blocks", "microscope", "quiz", "rounded"]

@@ -1,15 +1,20 @@
 """Figures that answer, used as a reader would: by mouse, keyboard and touch."""
 
+import base64
 import json
+import re
 
 import pytest
 import torch
+import torch.nn.functional as F
 from axe_playwright_python.sync_playwright import Axe
 from torch import nn
 
-from cnnlib import costs, data, figures, models
+from cnnlib import costs, data, figures, init, models
 from cnnlib.figures.bill import NETWORKS
+from cnnlib.figures.figure import FOLDER
 from cnnlib.figures.quiz import QUESTIONS
+from cnnlib.models.lenet import lenet, lenet_notes
 from tests.browser.test_site import RULES
 
 BILL = "chapters/inception-bill.html"
@@ -390,3 +395,270 @@ def test_nothing_moves_and_all_is_fast_when_blocks_are_taken_out(sheet, width):
             <= list.getBoundingClientRect().right + 1)""")
     root = "document.documentElement"
     assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")
+
+
+TEST = data.fashion_mnist(1, 200)[1]
+TWELVE = data.Images(*(part[:12] for part in TEST))
+# Largest difference per layer between the script and torch, over all pictures.
+DIFFERENCES = """([script, pictures, expected]) => {
+    const { load, input, forward, bytes } = new Function(
+        script + "; return { load, input, forward, bytes }")();
+    const root = document.querySelector(".live-figure script");
+    const data = JSON.parse(root.textContent);
+    const layers = load(data.layers, data.weights.slice(1, -1));
+    const floats = new Float32Array(bytes(expected).buffer), pixels = bytes(pictures);
+    const worst = layers.map(() => 0);
+    let place = 0;
+    for (let first = 0; first < pixels.length; first += 784) {
+        const x = input(pixels.subarray(first, first + 784), data);
+        for (const [layer, { values }] of forward(x, layers).slice(1).entries())
+            for (const value of values) {
+                const apart = Math.abs(value - floats[place++]);
+                if (!(apart <= worst[layer])) worst[layer] = apart;
+            }
+    }
+    return [worst, place - floats.length];
+}"""
+# The picture on the canvas as the reader sees it: opacity of the ink.
+PIXELS = """canvas => [...canvas.getContext("2d").getImageData(0, 0, 28, 28).data]
+    .filter((_, index) => index % 4 == 3)"""
+
+
+def network(make=lenet, *parts):
+    torch.manual_seed(0)
+    return make(*parts).apply(init.glorot)
+
+
+def normal(images):
+    return (images / 255 - data.MEAN) / data.STD
+
+
+def microscope(sheet, pictures=TWELVE, **options):
+    """The page, its live figure, and the torch network that computes the same."""
+    net = network(lenet, nn.ReLU, nn.MaxPool2d)
+    page = sheet(figures.microscope(net, pictures), **options)
+    page.wait_for_selector(FIGURE)
+    return page, page.locator(FIGURE), figures.rounded(net)
+
+
+def stages(net, x):
+    """What each stage makes of x (N, 1, 28, 28)."""
+    found = []
+    with torch.no_grad():
+        for stage in net:
+            x = stage(x)
+            found.append(x)
+    return found
+
+
+def told(live, part="total"):
+    return live.locator(f".unit .{part}").inner_text().replace("\u2212", "-")
+
+
+def value(live):
+    """The last number of the sum that is written out."""
+    return float(re.findall(r"-?\d+\.\d\d", told(live))[-1])
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        network(lenet, nn.ReLU, nn.MaxPool2d),
+        network(lenet, nn.Tanh, nn.AvgPool2d),
+        network(lenet_notes),
+    ],
+)
+def test_the_microscope_computes_what_torch_computes(sheet, net):
+    page = sheet(figures.microscope(net, TWELVE))
+    layers = stages(figures.rounded(net), normal(TEST.images))
+    floats = torch.cat([layer.flatten(1) for layer in layers], 1).numpy()
+    script = (FOLDER / "microscope.js").read_text("utf-8")
+    packed = [base64.b64encode(p).decode() for p in (TEST.images.numpy(), floats)]
+    worst, left = page.evaluate(DIFFERENCES, [script, *packed])
+    assert left == 0 and len(worst) == 7
+    assert all(difference < 1e-4 for difference in worst), worst
+
+
+def test_the_keyboard_reaches_every_layer_and_its_sum_is_that_of_torch(sheet):
+    page, live, net = microscope(sheet)
+    layers = stages(net, normal(TWELVE.images[:1]))
+    live.locator(".plane").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Shift+ArrowRight")
+    assert told(live, "title") == "C1, map 1, row 15, column 13"
+    places = [(1, 15, 13), (1, 7, 6), (1, 5, 4), (1, 2, 2), (1,), (1,), (1,)]
+    for layer, place in zip(layers, places, strict=True):
+        exact = layer[0][place].item()
+        if layer is layers[-1]:
+            assert f"Sum {exact:.2f}; softmax makes it" in told(live)
+        else:
+            assert value(live) == pytest.approx(exact, abs=0.0051)
+        assert value(live) == 0 or f"{exact:.2f}" in told(live)
+        status = live.locator("[role=status]").inner_text()
+        assert told(live, "title").split(",")[0] in status
+        page.keyboard.press("PageDown")
+    assert page.evaluate("document.activeElement.matches('.answer')")
+    assert page.errors == []
+
+
+def test_printed_sums_add_up(sheet):
+    page, live, _ = microscope(sheet)
+    for layer, step in ((0, 97), (2, 31)):
+        plane = live.locator(".plane").nth(layer)
+        for place in range(5, 60, step // 8):
+            plane.locator(".map").nth(layer).click(position={"x": place % 50, "y": 20})
+            left, right = told(live).split(" \u2192 ")[0].split(" = ")
+            terms = re.findall(
+                r"([+-] |)(?:Sum of the products |bias |)(-?\d+\.\d\d)", left
+            )
+            total = sum((-1 if sign == "- " else 1) * float(n) for sign, n in terms)
+            assert total == pytest.approx(float(right), abs=1e-9), left
+    live.locator(".plane").nth(4).click()
+    cells = live.locator(".terms tr > :last-child").all_inner_texts()
+    total = sum(float(cell.replace("\u2212", "-")) for cell in cells)
+    assert total == pytest.approx(float(re.search(r"-?\d+\.\d\d", told(live))[0]))
+    assert page.errors == []
+
+
+def test_a_unit_under_the_pointer_frames_its_receptive_field(sheet):
+    page, live, _ = microscope(sheet)
+    canvas = live.locator(".easel canvas").bounding_box()
+    pixel = canvas["width"] / 28
+    for layer, pixels in ((0, 5), (1, 6), (2, 14), (3, 16)):
+        live.locator(".plane").nth(layer).locator(".map").nth(2).hover()
+        frame = live.locator(".lens").bounding_box()
+        assert frame["width"] / pixel == pytest.approx(pixels, abs=0.05)
+        reads = live.locator(".plane").nth(layer - 1).locator(".frame:not(.here)")
+        assert reads.count() == {0: 0, 1: 1, 2: 6, 3: 1}[layer]
+    page.mouse.move(1, 1)
+    assert told(live, "title") == "C1, map 0, row 14, column 12"
+
+
+def test_a_shifted_picture_is_what_torch_gets(sheet):
+    _, live, net = microscope(sheet)
+    live.get_by_role("radio").nth(3).check()
+    for name in ("right", "right", "down", "left"):
+        live.get_by_role("button", name=f"Shift {name}").click()
+    image = F.pad(TWELVE.images[3], [1, -1, 1, -1])
+    assert live.locator(".easel canvas").evaluate(PIXELS) == image.flatten().tolist()
+    shares = net(normal(image[None])).softmax(1)[0]
+    share, top = shares.max(0)
+    shown = live.locator(".verdict").inner_text()
+    assert shown.startswith(f"{data.CLASSES[top]}, {100 * share:.1f} %")
+    live.get_by_role("button", name="Shift up").click()
+    live.get_by_role("button", name="Shift left").click()
+    shown = live.locator(".easel canvas").evaluate(PIXELS)
+    assert shown == TWELVE.images[3].flatten().tolist()  # nothing got lost
+
+
+@pytest.mark.parametrize("touch", [False, True])
+def test_a_drawn_picture_changes_the_answer(sheet, touch):
+    page, live, net = microscope(sheet, width=390 if touch else 1000, has_touch=touch)
+    before = live.locator(".verdict").inner_text()
+    live.get_by_role("button", name="Clear").click()
+    box = live.locator(".easel").bounding_box()
+    corners = [(0.3, 0.3), (0.7, 0.3), (0.7, 0.7), (0.3, 0.7), (0.3, 0.3)]
+    points = [
+        (box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners
+    ]
+    if touch:
+        live.locator(".easel").scroll_into_view_if_needed()
+        for x in (0.3, 0.4, 0.5, 0.6, 0.7):
+            spot = {"x": x * box["width"], "y": 0.5 * box["height"]}
+            live.locator(".easel").tap(position=spot)
+    else:
+        page.mouse.move(*points[0])
+        page.mouse.down()
+        for point in points[1:]:
+            page.mouse.move(*point, steps=4)
+        page.mouse.up()
+        live.get_by_role("button", name="Fill").click()
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    drawn = torch.tensor(live.locator(".easel canvas").evaluate(PIXELS)).view(28, 28)
+    assert drawn[14, 14] > 100 and drawn[2, 2] == 0
+    share, top = net(normal(drawn[None, None])).softmax(1)[0].max(0)
+    shown = live.locator(".verdict").inner_text()
+    assert shown == f"{data.CLASSES[top]}, {100 * share:.1f} % (your drawing)" != before
+    assert live.locator("input:checked").count() == 0
+    assert page.errors == []
+
+
+def test_the_keyboard_draws_as_well(sheet):
+    page, live, _ = microscope(sheet)
+    live.get_by_role("button", name="Clear").click()
+    live.locator(".easel").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    drawn = torch.tensor(live.locator(".easel canvas").evaluate(PIXELS)).view(28, 28)
+    assert drawn[13, 14] == drawn.max() == 205
+    assert (drawn.nonzero() - torch.tensor([13, 14])).abs().max() == 1
+    assert live.locator("[role=status]").inner_text().endswith("(your drawing)")
+
+
+def test_two_microscopes_do_not_disturb_each_other(sheet):
+    net = network(lenet, nn.ReLU, nn.MaxPool2d)
+    page = sheet(figures.microscope(net, TWELVE), figures.microscope(net, TWELVE))
+    page.locator(".live-figure").nth(1).scroll_into_view_if_needed()
+    page.wait_for_selector(".live-figure:nth-of-type(2)[data-state=live]")
+    first, second = page.locator(FIGURE).all()
+    before = first.locator(".live").inner_html()
+    second.get_by_role("radio").nth(5).check()
+    second.locator(".plane").nth(2).click()
+    second.get_by_role("button", name="Shift left").click()
+    assert first.locator(".live").inner_html() == before
+    assert first.locator("input:checked").count() == 1
+
+
+def test_looking_drawing_and_shifting_take_less_than_50_milliseconds(sheet):
+    _, live, _ = microscope(sheet)
+    times = live.evaluate(
+        """root => {
+            const arrow = new KeyboardEvent("keydown", { key: "ArrowLeft" });
+            const space = new KeyboardEvent("keydown", { key: " " });
+            const c3 = root.querySelectorAll(".plane")[2];
+            const easel = root.querySelector(".easel");
+            const shift = root.querySelector("[aria-label^='Shift left']");
+            const acts = [() => c3.dispatchEvent(arrow),
+                () => easel.dispatchEvent(space), () => shift.click()];
+            return acts.map(act => {
+                const start = performance.now();
+                for (let i = 0; i < 10; i++) { act(); root.offsetHeight; }
+                return (performance.now() - start) / 10;
+            });
+        }"""
+    )
+    print(times)
+    assert max(times) < 50
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 390), ("dark", 1280)])
+def test_a_microscope_is_accessible_and_nothing_moves(sheet, theme, width):
+    page, live, _ = microscope(sheet, width=width, has_touch=True)
+    page.evaluate(f"document.documentElement.dataset.theme = {json.dumps(theme)}")
+    page.evaluate(SHIFTS)
+    height = live.bounding_box()["height"]
+    for layer in range(7):
+        live.locator(".plane").nth(layer).locator(".map").first.tap()
+        found = Axe().run(page, options={"runOnly": RULES})
+        assert found.violations_count == 0, found.generate_report()
+        assert live.bounding_box()["height"] == height, layer
+    root = "document.documentElement"
+    assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")
+    assert page.evaluate("window.moved") < 0.05
+
+
+def test_the_microscope_of_the_chapter_says_what_its_notebook_says(visit):
+    with visit("chapters/lenet.html") as page:
+        page.evaluate(SHIFTS)
+        printed = page.locator(".output", has_text="patch x kernel + bias =").last
+        number = re.search(r"⟨(.*)⟩", printed.inner_text())[1]
+        page.locator("[data-figure=microscope]").scroll_into_view_if_needed()
+        live = page.locator(f"[data-figure=microscope]{FIGURE}")
+        live.wait_for()
+        assert f" = {number} " in told(live)
+        live.get_by_role("button", name="Shift left").click()
+        live.locator(".plane").nth(5).click()
+        page.wait_for_timeout(100)
+        assert page.seen.errors == [] and page.seen.foreign == []
+        assert page.evaluate("window.moved") < 0.05
