@@ -57,6 +57,12 @@ def test_sheets_are_numbered_through_and_the_contents_name_the_numbers(book, sta
             assert front.count(str(sheet)), title
 
 
+def test_no_sheet_is_empty(book):
+    for number, page in enumerate(book.pages):
+        shown = page.extract_text().removesuffix(str(number)).strip()
+        assert shown or page.images, f"sheet {number}"
+
+
 def test_links_between_pages_jump_and_none_leads_to_a_file(book, starts):
     sheets = {page.indirect_reference.idnum: i for i, page in enumerate(book.pages)}
     front = [sheets[page.indirect_reference.idnum] for page in jumps(book.pages[0])]
