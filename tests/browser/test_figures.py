@@ -157,6 +157,7 @@ def test_a_figure_waits_until_it_is_seen(sheet):
 
 def test_two_copies_do_not_disturb_each_other(sheet):
     page = sheet(figures.bill("lenet"), figures.bill("lenet"))
+    page.wait_for_function("document.querySelectorAll('[data-state=live]').length == 2")
     first, second = page.locator(FIGURE).all()
     before = rows(second)
     first.locator("select").select_option("vgg16")
@@ -287,8 +288,10 @@ BLOCKS = figures.blocks(
 
 def test_every_subset_of_blocks_shows_its_own_accuracy(sheet):
     page = sheet(BLOCKS)
+    page.wait_for_selector(FIGURE)
     live = page.locator(FIGURE)
     boxes = live.locator("input").all()
+    assert len(boxes) == 9
     for subset in (0b111111111, 0b011111111, 0b111111110, 0b101010101, 0b000110000, 0):
         for place, box in enumerate(boxes):
             box.set_checked(bool(subset >> (8 - place) & 1))
