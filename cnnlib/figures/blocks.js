@@ -94,7 +94,7 @@ function start(root, { networks: packed, pictures, labels, classes }) {
       sign.textContent = right ? "\u2713 " : "\u2717 ";
       said.textContent = right ? "right: " : "wrong: ";
       answer.textContent = classes[answers[subset][place]];
-      answer.parentNode.className = right ? "good" : "alert";
+      answer.parentNode.className = right ? "good" : "bad";
     });
     const good = labels.filter((label, place) => Number(answers[subset][place]) === label).length;
     words.textContent += ` Of the ${labels.length} pictures below, ${good} ${good === 1 ? "is" : "are"} answered right.`;

@@ -167,6 +167,8 @@ def test_two_copies_do_not_disturb_each_other(sheet):
 def test_the_still_form_stands_alone_and_prints(sheet):
     page = sheet(figures.bill("lenet"), java_script_enabled=False)
     assert page.locator(".still table").is_visible()
+    page = sheet(BLOCKS, width=390, java_script_enabled=False)
+    assert page.locator(".still th", has_text="one").first.is_visible()
     page = sheet(figures.bill("lenet"))
     page.wait_for_selector(FIGURE)
     assert not page.locator(".still table").is_visible()
@@ -370,6 +372,23 @@ def test_the_pictures_show_what_the_chosen_network_says_to_them(sheet):
         "all => all.every(image => image.naturalWidth == 28)"
     )
     assert page.errors == []
+
+
+def test_in_the_chapter_a_wrong_answer_takes_the_place_of_a_right_one(visit):
+    """The theme of the site styles some class names of its own."""
+    with visit("chapters/why-residual.html") as page:
+        figure = page.locator("[data-figure=blocks]")
+        figure.scroll_into_view_if_needed()
+        live = page.locator(f"[data-figure=blocks]{FIGURE}")
+        live.locator("select").select_option("plain")
+        heights = """live => [...live.querySelectorAll(".shown li > span")].map(
+            e => e.getBoundingClientRect()).map(box => [
+                box.y - live.getBoundingClientRect().y, box.height])"""
+        before = live.evaluate(heights)
+        for box in live.locator("input").all():
+            box.uncheck()
+        assert sum(text.startswith("wrong") for text in shown(live)) > 6
+        assert live.evaluate(heights) == before
 
 
 @pytest.mark.parametrize("width", [390, 480, 1000, 2560])
