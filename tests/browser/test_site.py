@@ -12,7 +12,7 @@ from tools.browser import sent
 
 # Bytes of a page with all it loads, compressed, and of what its first paint waits for.
 LIMITS = dict.fromkeys(CHAPTERS, 1_000_000) | {"book/index.html": 400_000}
-FIRST_PAINT = 150_000
+FIRST_PAINT = 220_000
 WIDTHS = (390, 768, 1024, 1280, 2560)
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 STRETCHED = """images => images.filter(image => {
