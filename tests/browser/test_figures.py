@@ -448,7 +448,11 @@ PIXELS = """canvas => [...canvas.getContext("2d").getImageData(0, 0, 28, 28).dat
 
 def network(make=lenet, *parts):
     torch.manual_seed(0)
-    return make(*parts).apply(init.glorot)
+    net = make(*parts).apply(init.glorot)
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.normal_(layer.bias, std=0.1)  # zero would hide a bias left out
+    return net
 
 
 def normal(images):
@@ -624,6 +628,7 @@ def test_two_microscopes_do_not_disturb_each_other(sheet):
     page.locator(".live-figure").nth(1).scroll_into_view_if_needed()
     page.wait_for_selector(".live-figure:nth-of-type(2)[data-state=live]")
     first, second = page.locator(FIGURE).all()
+    assert first.locator(".verdict").count() == second.locator(".verdict").count() == 1
     before = first.locator(".live").inner_html()
     second.get_by_role("radio").nth(5).check()
     second.locator(".plane").nth(2).click()
