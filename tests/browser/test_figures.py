@@ -178,10 +178,11 @@ def test_the_still_form_stands_alone_and_prints(sheet):
 
 
 def test_who_comes_by_keyboard_lands_on_the_first_control(sheet):
-    page = sheet(figures.bill("lenet"))
-    page.evaluate("""document.querySelector("main").insertAdjacentHTML(
-        "afterbegin", "<button>before</button><p style='height: 3000px'></p>")""")
+    page = sheet()
+    space = "<button>before</button><p style='height: 3000px'></p>"
+    page.set_content(f"{HEAD}{space}{figures.bill('lenet')._repr_html_()}")
     page.locator("button").first.focus()
+    assert page.locator(FIGURE).count() == 0
     page.keyboard.press("Tab")
     page.wait_for_selector(FIGURE)
     assert page.locator(f"{FIGURE} select").evaluate("e => e == document.activeElement")
