@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tokenize
 import tomllib
 
 import pytest
@@ -140,6 +141,40 @@ def test_only_a_finished_installation_is_marked_as_such(tmp_path, pip, finished)
     done = install(tmp_path, f'case "$*" in *venv*clear*) {make};; *) echo 3.12;; esac')
     assert (done.returncode == 0) == finished
     assert (tmp_path / ".venv/installed").exists() == finished
+
+
+LAYOUT = {
+    *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT),
+    *(tokenize.DEDENT, tokenize.ENCODING, tokenize.ENDMARKER),
+}
+
+
+def lines_of_code(path):
+    """How many lines hold anything but comments and docstrings."""
+    lines, before = set(), tokenize.ENCODING
+    with path.open("rb") as file:
+        for token in tokenize.tokenize(file.readline):
+            docstring = token.type == tokenize.STRING and before in LAYOUT
+            if token.type not in LAYOUT and not docstring:
+                lines.update(range(token.start[0], token.end[0] + 1))
+            before = token.type
+    return len(lines)
+
+
+def test_lines_of_code_are_counted_without_words_about_it(tmp_path):
+    path = tmp_path / "example.py"
+    path.write_text('"""Doc\nstring."""\n\n\ndef f():\n    """It."""\n    # so\n')
+    assert lines_of_code(path) == 1
+    path.write_text('x = """a\nb"""  # two\n')
+    assert lines_of_code(path) == 2
+
+
+def test_networks_and_core_can_be_read_in_an_evening():
+    """About 1,500 lines: neither experiments, live figures, ledger nor command."""
+    package = form.ROOT / "cnnlib"
+    beside = ("experiments/*", "figures/*", "claims.py", "train/__main__.py")
+    extra = {path for pattern in beside for path in package.glob(pattern)}
+    assert sum(map(lines_of_code, set(package.rglob("*.py")) - extra)) < 1_600
 
 
 def test_every_deliberate_break_still_has_its_place():

@@ -5,8 +5,8 @@ usage: python -m tools.speed [PAGE ...]      as in: chapters/lenet.html
 The processor is slowed down four times and the network is Lighthouse's slow 4G. Of
 three loads the best counts, because the machine may be busy. Each line has the bytes
 and requests of a page, its first and its largest contentful paint, its total blocking
-time (what tasks between the first paint and the end of loading last beyond 50 ms each)
-and the same for what comes later, until the last formula is set.
+time (what tasks last beyond 50 ms each) from the first paint to the end of loading and
+from there until the last formula is set.
 
 Fails when a page exceeds a limit. It wants a quiet machine, so no test runs it; the
 tests limit what decides the times: bytes, scripts in the head, tasks for formulas.
@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tools.browser import SITE, chromium, served
 
-LARGEST, BLOCKING = 2500, 200  # limits in milliseconds
+LARGEST, BLOCKING = 2500, 200  # limits in milliseconds; both parts of blocking together
 LOADS = 3
 PHONE = {"viewport": {"width": 412, "height": 823}, "device_scale_factor": 1.75}
 SLOW_4G = {
@@ -105,7 +105,7 @@ def main(pages):
                 f"{found.later:6.0f}  {found.element}",
                 flush=True,
             )
-            if found.largest > LARGEST or found.blocking > BLOCKING:
+            if found.largest > LARGEST or found.blocking + found.later > BLOCKING:
                 slow.append(page)
     if slow:
         sys.exit(f"error: above {LARGEST} or {BLOCKING} ms: {', '.join(slow)}")

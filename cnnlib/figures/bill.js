@@ -215,7 +215,7 @@ function start(root, { networks, chosen }) {
     const line = (className, textContent) => element("p", { className, textContent });
     const percent = share => `${Math.round(100 * share)} %`;
     totals.replaceChildren(
-      ...(found.error ? [line("alert", found.error)] : []),
+      ...(found.error ? [line("error", found.error)] : []),
       line("sum", `${short(found.parameters)} parameters`),
       line("sum", `${short(found.macs)} MACs`),
       line("soft", `${group(found.parameters)} parameters, ${(4 * found.parameters / 2 ** 20).toPrecision(3)} MiB in float32; ${group(found.macs)} multiply-accumulates for one image.`),

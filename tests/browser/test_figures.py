@@ -123,7 +123,7 @@ def test_typed_layers_cost_what_torch_layers_cost(sheet):
 def test_an_error_names_its_line_and_keeps_what_stands_before_it(sheet, text, message):
     page = sheet(figures.bill("lenet"))
     live = type_in(page, text)
-    assert message in live.locator("[role=status] .alert").inner_text()
+    assert message in live.locator("[role=status] .error").inner_text()
     assert live.locator("textarea").get_attribute("aria-invalid") == "true"
     good = type_in(page, text + "\n# mended")
     assert good.locator("textarea").input_value().startswith(text)
@@ -162,6 +162,23 @@ def test_two_copies_do_not_disturb_each_other(sheet):
     before = rows(second)
     first.locator("select").select_option("vgg16")
     assert rows(second) == before != rows(first)
+
+
+def test_another_kind_on_the_page_does_not_change_the_look(sheet):
+    """A chapter ends with a quiz, whose style would come last."""
+    looks = """root => [...root.querySelectorAll(".live *")].map(
+        part => [part.className, ...["color", "fontFamily", "fontSize", "padding",
+            "minHeight", "display"].map(name => getComputedStyle(part)[name])])"""
+    net = network(lenet, nn.ReLU, nn.MaxPool2d)
+    kinds = [figures.bill("lenet"), BLOCKS, figures.quiz("lenet")]
+    kinds.append(figures.microscope(net, TWELVE))
+    for figure in kinds:
+        found = []
+        for others in ([], [other for other in kinds if other is not figure]):
+            first = sheet(figure, *others).locator(FIGURE).first
+            found.append(first.evaluate(looks))
+        assert len(found[0]) > 10
+        assert found[0] == found[1]
 
 
 def test_the_still_form_stands_alone_and_prints(sheet):
