@@ -6,6 +6,7 @@ LeNet ten minutes; nothing else should run meanwhile.
 """
 
 import argparse
+from functools import partial
 
 from tqdm import tqdm
 
@@ -36,9 +37,9 @@ def main():
         from benchmarks import measure  # needs d2l
 
         for name in options.only:
-            job = measure.job(name)
-            bar = lambda settings, name=name: tqdm(settings, name)  # noqa: E731
-            print(experiments.complete(job, report.RESULTS, bar))
+            for job in (measure.job(name), measure.float32_job(name)):
+                bar = partial(tqdm, desc=job.name)
+                print(experiments.complete(job, report.RESULTS, bar))
     report.write()
 
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import os
 import subprocess
 import sys
 import time
@@ -110,6 +111,12 @@ def our_rate(network):
     return second_rate(run, network.images)
 
 
+def our_float32_rate(network):
+    """Ours as on a CPU that is not fast at bfloat16; sets the environment."""
+    os.environ["CNNLIB_PRECISION"] = "float32"
+    return our_rate(network)
+
+
 def once(network):
     """The network, to be trained for one pass with one test."""
     return network._replace(recipe=network.recipe._replace(passes=1, tests=1))
@@ -214,6 +221,21 @@ CODE = (
     *(networks.he, networks.awake, networks.steep, init.he, init.glorot),
     *(data.Batches, train.fit, train.evaluate),
 )
+
+
+def float32(network, recipe):
+    """Pictures per second of d2l and of ours in float32, in turns as in `speed`."""
+    sides = {"d2l": their_rate, "ours": our_float32_rate}
+    rates = {"d2l": [], "ours": []}
+    for side in ("d2l", "ours") * 2:
+        rates[side].append(apart(sides[side], network))
+    return {"images_per_second": rates}
+
+
+def float32_job(name):
+    """The comparison without bfloat16, with a result of its own."""
+    setting = {"network": name, "recipe": networks.NETWORKS[name].recipe._asdict()}
+    return Experiment(f"{name}-float32", float32, [setting], (*CODE, our_float32_rate))
 
 
 def job(name):

@@ -19,9 +19,10 @@ BEGIN, END = "<!-- results -->\n", "<!-- end of results -->\n"
 EPOCHS = 10  # of d2l
 
 
-def results():
-    """Stored results by the name of their network, in the order of `NETWORKS`."""
-    paths = {name: RESULTS / f"{name}.json" for name in NETWORKS}
+def results(part=""):
+    """Stored results by the name of their network, in the order of `NETWORKS`; of the
+    comparison in float32 if `part` is "-float32"."""
+    paths = {name: RESULTS / f"{name}{part}.json" for name in NETWORKS}
     return {
         name: json.loads(path.read_text("utf-8"))
         for name, path in paths.items()
@@ -34,8 +35,7 @@ class Summary:
 
     def __init__(self, network, result):
         speed, *runs = result["rows"]
-        rates = speed["images_per_second"]
-        self.rates = {side: statistics.mean(rates[side]) for side in ("d2l", "ours")}
+        self.rates = rates(speed)
         # A step costs three times the multiply-adds of a test (all but the first layer
         # pass two gradients on), and there is one test picture for six of training.
         macs = speed["macs"] * (3 + 1 / 6)
@@ -60,6 +60,11 @@ class Summary:
     def gain(self):
         """How many times sooner we reach the target than d2l ends its ten epochs."""
         return self.epochs / statistics.median(self.times)
+
+
+def rates(row):
+    """Pictures per second of both sides, the mean of their turns."""
+    return {side: statistics.mean(v) for side, v in row["images_per_second"].items()}
 
 
 def reached(points, target):
@@ -93,17 +98,20 @@ def head(*titles):
     return "| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"
 
 
-def speed_table(found):
+def speed_table(found, float32):
     yield from head(
         *("network", "pixels", "M MACs", "d2l, pictures/s", "ours", "ratio"),
-        *("d2l's share of its peak", "ours", "where our time goes"),
+        *("ratio in float32", "d2l's share of its peak", "ours"),
+        "where our time goes",
     )
     for name, (result, one) in found.items():
         theirs, ours = one.rates["d2l"], one.rates["ours"]
+        same = rates(float32[name]["rows"][0])
         yield (
             f"| {name} | {NETWORKS[name].size} "
             f"| {result['rows'][0]['macs'] / 1e6:,.1f} "
             f"| {theirs:,.0f} | {ours:,.0f} | **{ours / theirs:.1f}** "
+            f"| {same['ours'] / same['d2l']:.1f} "
             f"| {one.shares['d2l']:.0%} | {one.shares['ours']:.0%} "
             f"| {operators(result['rows'][0]['operators'])} |"
         )
@@ -168,11 +176,19 @@ def summaries(stored):
     }
 
 
-def tables(stored):
+def tables(stored, float32):
     """What stands between the two marks of the README."""
     found = summaries(stored)
     origins = [f"- {name}: {source(result)}" for name, result in stored.items()]
-    lines = ["", *speed_table(found), "", *learning_table(found), "", *origins, ""]
+    lines = [
+        "",
+        *speed_table(found, float32),
+        "",
+        *learning_table(found),
+        "",
+        *origins,
+        "",
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -180,6 +196,7 @@ def write():
     """Renew the part of the README between the two marks, and the plot."""
     stored = results()
     plot(summaries(stored))
+    found = tables(stored, results("-float32"))
     text = README.read_text("utf-8")
     before, after = text.index(BEGIN) + len(BEGIN), text.index(END)
-    README.write_text(text[:before] + tables(stored) + text[after:], encoding="utf-8")
+    README.write_text(text[:before] + found + text[after:], encoding="utf-8")

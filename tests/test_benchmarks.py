@@ -122,7 +122,8 @@ def test_a_row_of_speed_and_a_row_of_learning_are_what_the_tables_need(
     assert rows[0]["macs"] == 117_600 + 240_000 + 48_000 + 10_080 + 840  # by hand
     summary = report.Summary(NETWORKS["lenet"], {"rows": rows})
     found = {"lenet": ({"rows": rows}, summary)}
-    assert len(list(report.speed_table(found))) == 3
+    float32 = measure.float32("lenet", setting["recipe"])
+    assert len(list(report.speed_table(found, {"lenet": {"rows": [float32]}}))) == 3
     *_, row = report.learning_table(found)
     assert "(measured)" in row and "never / never / never" in row
 
@@ -178,12 +179,15 @@ def test_ten_epochs_of_the_peer_are_taken_as_measured(result):
 def test_the_readme_shows_the_stored_results():
     text = report.README.read_text("utf-8")
     start, end = text.index(report.BEGIN) + len(report.BEGIN), text.index(report.END)
-    assert text[start:end] == report.tables(report.results())
+    assert text[start:end] == report.tables(
+        report.results(), report.results("-float32")
+    )
 
 
 def test_stored_results_belong_to_the_code(measure):
-    for name, result in report.results().items():
-        assert result["fingerprint"] == experiments.fingerprint(measure.job(name)), name
+    for part, job in (("", measure.job), ("-float32", measure.float32_job)):
+        for name, result in report.results(part).items():
+            assert result["fingerprint"] == experiments.fingerprint(job(name)), name
 
 
 def test_no_seed_fails():
@@ -192,6 +196,14 @@ def test_no_seed_fails():
         one = report.Summary(NETWORKS[name], result)
         assert len(one.times) == 3
         assert all(math.isfinite(seconds) for seconds in one.times), name
+
+
+def test_without_bfloat16_ours_is_not_slower():
+    found = report.results("-float32")
+    assert found.keys() == report.results().keys()
+    for name, result in found.items():
+        rates = report.rates(result["rows"][0])
+        assert rates["ours"] >= rates["d2l"], name
 
 
 def test_recipes_can_be_stored():
