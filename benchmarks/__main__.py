@@ -6,6 +6,7 @@ LeNet ten minutes; nothing else should run meanwhile.
 """
 
 import argparse
+import itertools
 from functools import partial
 
 from tqdm import tqdm
@@ -36,10 +37,9 @@ def main():
     if not options.report:
         from benchmarks import measure  # needs d2l
 
-        for name in options.only:
-            for job in (measure.job(name), measure.float32_job(name)):
-                bar = partial(tqdm, desc=job.name)
-                print(experiments.complete(job, report.RESULTS, bar))
+        for job in itertools.chain.from_iterable(map(measure.jobs, options.only)):
+            bar = partial(tqdm, desc=job.name)
+            print(experiments.complete(job, report.RESULTS, bar))
     report.write()
 
 

@@ -234,16 +234,58 @@ def float32(network, recipe):
 
 def float32_job(name):
     """The comparison without bfloat16, with a result of its own."""
-    setting = {"network": name, "recipe": networks.NETWORKS[name].recipe._asdict()}
-    return Experiment(f"{name}-float32", float32, [setting], (*CODE, our_float32_rate))
+    recipe = networks.NETWORKS[name].recipe
+    setting = {"network": name, "recipe": recipe._asdict()}
+    code = (*code_of(recipe), our_float32_rate)
+    return Experiment(f"{name}-float32", float32, [setting], code)
 
 
 def job(name):
     """The measurements of one network, to be made by `experiments.complete`."""
-    fixed = {"network": name, "recipe": networks.NETWORKS[name].recipe._asdict()}
+    recipe = networks.NETWORKS[name].recipe
+    fixed = {"network": name, "recipe": recipe._asdict()}
     settings = [{**fixed, "part": "speed"}]
     settings += [{**fixed, "part": "learn", "seed": seed} for seed in SEEDS]
-    return Experiment(name, run, settings, CODE)
+    return Experiment(name, run, settings, code_of(recipe))
+
+
+def code_of(recipe):
+    """`CODE` and, where it is not there, how the recipe starts."""
+    start = networks.STARTS[recipe.start]
+    return CODE if start in CODE else (*CODE, networks.centred, start)
+
+
+def trial(network, images, recipe):
+    """Accuracy on 2,000 test pictures after one pass over the first `images`."""
+    return {"accuracy": apart(attempt, network, images, recipe)}
+
+
+def attempt(network, images, recipe):
+    recipe = networks.Recipe(**{**recipe, "passes": 1, "tests": 1})
+    ((_, accuracy),) = ours(network._replace(recipe=recipe), 0, images, 2_000)
+    return accuracy
+
+
+def trial_job(name):
+    """The network's recipe and, in turn, what was tried instead."""
+    images, changes = networks.TRIALS[name]
+    recipe = networks.NETWORKS[name].recipe
+    settings = [
+        {
+            "network": name,
+            "images": images,
+            "recipe": recipe._replace(**change)._asdict(),
+        }
+        for change in ({}, *changes)
+    ]
+    code = (*CODE, attempt, networks.centred, networks.centred_awake)
+    return Experiment(f"{name}-trials", trial, settings, code)
+
+
+def jobs(name):
+    """All that is measured of a network, for `experiments.complete`."""
+    tried = [trial_job(name)] if name in networks.TRIALS else []
+    return [job(name), float32_job(name), *tried]
 
 
 def main():

@@ -20,8 +20,8 @@ EPOCHS = 10  # of d2l
 
 
 def results(part=""):
-    """Stored results by the name of their network, in the order of `NETWORKS`; of the
-    comparison in float32 if `part` is "-float32"."""
+    """Stored results by the name of their network, in the order of `NETWORKS`; those of
+    the comparison in float32 or of the trials with `part` "-float32" or "-trials"."""
     paths = {name: RESULTS / f"{name}{part}.json" for name in NETWORKS}
     return {
         name: json.loads(path.read_text("utf-8"))
@@ -140,6 +140,30 @@ def learning_table(found):
         )
 
 
+def trial_table(found):
+    yield from head("network", "pictures", "the recipe", "instead of it")
+    for name, result in found.items():
+        taken, *others = result["rows"]
+        yield (
+            f"| {name} | {taken['setting']['images']:,} "
+            f"| {accuracy(taken['accuracy'])} "
+            f"| {'; '.join(tried(row, taken) for row in others)} |"
+        )
+
+
+def tried(row, taken):
+    """What of a trial's recipe is not as in the one taken, and its accuracy."""
+    recipe, usual = row["setting"]["recipe"], taken["setting"]["recipe"]
+    words = {
+        "optimizer": recipe["optimizer"],
+        "options": f"rate {recipe['options']['lr']:g}",
+        "start": f"{recipe['start']} start".replace("_", " and "),
+        "batch_size": f"batches of {recipe['batch_size']}",
+    }
+    changed = [words[key] for key in recipe if recipe[key] != usual[key]]
+    return f"{', '.join(changed)} {accuracy(row['accuracy'])}"
+
+
 def plot(found):
     """Seconds to d2l's median accuracy, a row per network."""
     plt.style.use(Path(plots.__file__).parent / "house.mplstyle")
@@ -176,7 +200,7 @@ def summaries(stored):
     }
 
 
-def tables(stored, float32):
+def tables(stored, float32, trials):
     """What stands between the two marks of the README."""
     found = summaries(stored)
     origins = [f"- {name}: {source(result)}" for name, result in stored.items()]
@@ -196,7 +220,7 @@ def write():
     """Renew the part of the README between the two marks, and the plot."""
     stored = results()
     plot(summaries(stored))
-    found = tables(stored, results("-float32"))
+    found = tables(stored, results("-float32"), results("-trials"))
     text = README.read_text("utf-8")
     before, after = text.index(BEGIN) + len(BEGIN), text.index(END)
     README.write_text(text[:before] + found + text[after:], encoding="utf-8")

@@ -1,5 +1,6 @@
 """The benchmarks: both sides train the same networks, and the tables are the rows'."""
 
+import itertools
 import json
 import math
 
@@ -128,6 +129,24 @@ def test_a_row_of_speed_and_a_row_of_learning_are_what_the_tables_need(
     assert "(measured)" in row and "never / never / never" in row
 
 
+def test_a_trial_differs_from_the_recipe_in_what_its_line_says(measure, monkeypatch):
+    monkeypatch.setattr(
+        measure,
+        "apart",
+        lambda function, name, *args: function(NETWORKS[name], *args),
+    )
+    whole = measure.ours
+    monkeypatch.setattr(measure, "ours", lambda *args: whole(*args[:2], 640, 100))
+    job = measure.trial_job("densenet")
+    rows = [{"setting": setting, **job.run(**setting)} for setting in job.settings]
+    assert all(0 <= row["accuracy"] <= 1 for row in rows)
+    for row, value in zip(rows, (0.9, 0.8, 0.7), strict=True):
+        row["accuracy"] = value
+    *_, line = report.trial_table({"densenet": json.loads(json.dumps({"rows": rows}))})
+    words = "0.900 | batches of 128 0.800; AdamW, rate 0.005 0.700"
+    assert line == f"| densenet | 10,000 | {words} |"
+
+
 def test_operators_are_shares_of_all_time(measure):
     shares = measure.operators(NETWORKS["lenet"])
     assert (
@@ -180,14 +199,17 @@ def test_the_readme_shows_the_stored_results():
     text = report.README.read_text("utf-8")
     start, end = text.index(report.BEGIN) + len(report.BEGIN), text.index(report.END)
     assert text[start:end] == report.tables(
-        report.results(), report.results("-float32")
+        report.results(), report.results("-float32"), report.results("-trials")
     )
 
 
 def test_stored_results_belong_to_the_code(measure):
-    for part, job in (("", measure.job), ("-float32", measure.float32_job)):
-        for name, result in report.results(part).items():
-            assert result["fingerprint"] == experiments.fingerprint(job(name)), name
+    stored = {path.stem: path for path in report.RESULTS.glob("*.json")}
+    for job in itertools.chain.from_iterable(map(measure.jobs, NETWORKS)):
+        if path := stored.pop(job.name, None):
+            mark = json.loads(path.read_text("utf-8"))["fingerprint"]
+            assert mark == experiments.fingerprint(job), job.name
+    assert not stored
 
 
 def test_no_seed_fails():
@@ -204,6 +226,27 @@ def test_without_bfloat16_ours_is_not_slower():
     for name, result in found.items():
         rates = report.rates(result["rows"][0])
         assert rates["ours"] >= rates["d2l"], name
+
+
+def test_centred_filters_keep_the_pictures_apart():
+    """Between two pictures in the last maps of NiN: the cosine of the angle."""
+    x = torch.randn(2, 1, 224, 224, generator=torch.Generator().manual_seed(0))
+    cosines = {}
+    for start in ("awake", "centred_awake"):
+        torch.manual_seed(0)
+        net = NETWORKS["nin"].build().eval()
+        networks.STARTS[start](net)
+        with torch.no_grad():
+            one, two = net[:-2](x).flatten(1)
+        cosines[start] = torch.cosine_similarity(one, two, dim=0)
+        assert (net.block4[4].bias == 1).all()
+    assert cosines["centred_awake"] < cosines["awake"] - 0.1
+    sums = [
+        m.weight.sum((1, 2, 3)).abs().max()
+        for m in net.modules()
+        if isinstance(m, torch.nn.Conv2d)
+    ]
+    assert sums[0] > 0.1 and max(sums[1:]) < 1e-4
 
 
 def test_recipes_can_be_stored():
