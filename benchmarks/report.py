@@ -204,15 +204,10 @@ def tables(stored, float32, trials):
     """What stands between the two marks of the README."""
     found = summaries(stored)
     origins = [f"- {name}: {source(result)}" for name, result in stored.items()]
-    lines = [
-        "",
-        *speed_table(found, float32),
-        "",
-        *learning_table(found),
-        "",
-        *origins,
-        "",
-    ]
+    blocks = [speed_table(found, float32), learning_table(found)]
+    blocks += [trial_table(trials)] if trials else []
+    lines = [line for block in (*blocks, origins) for line in ("", *block)]
+    lines.append("")
     return "\n".join(lines) + "\n"
 
 

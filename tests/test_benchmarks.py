@@ -9,7 +9,7 @@ import torch
 
 from benchmarks import networks, report
 from benchmarks.networks import NETWORKS
-from cnnlib import data, experiments
+from cnnlib import data, experiments, train
 
 SIZES = {  # parameters, counted from the networks that d2l's book prints
     "lenet": 61_706,
@@ -27,6 +27,17 @@ def measure():
     pytest.importorskip("d2l.torch", reason="d2l is not installed here")
     from benchmarks import measure
 
+    return measure
+
+
+@pytest.fixture
+def here(measure, monkeypatch):
+    """`measure`, with all measurements made in this process."""
+    monkeypatch.setattr(
+        measure,
+        "apart",
+        lambda function, name, *args: function(NETWORKS[name], *args),
+    )
     return measure
 
 
@@ -104,47 +115,57 @@ def test_a_measurement_runs_in_a_process_of_its_own(measure, capfd):
 
 
 def test_a_row_of_speed_and_a_row_of_learning_are_what_the_tables_need(
-    measure, monkeypatch
+    here, monkeypatch
 ):
-    monkeypatch.setattr(
-        measure,
-        "apart",
-        lambda function, name, *args: function(NETWORKS[name], *args),
-    )
-    whole = measure.ours
+    whole = here.ours
     few = {"images": 512, "tests": 128}
-    monkeypatch.setattr(measure, "ours", lambda *args, **size: whole(*args, **few))
-    theirs = measure.theirs
-    monkeypatch.setattr(measure, "theirs", lambda *args, **size: theirs(*args, **few))
+    monkeypatch.setattr(here, "ours", lambda *args, **size: whole(*args, **few))
+    theirs = here.theirs
+    monkeypatch.setattr(here, "theirs", lambda *args, **size: theirs(*args, **few))
     setting = {"network": "lenet", "recipe": NETWORKS["lenet"].recipe._asdict()}
-    rows = [measure.run(**setting, part="speed")]
-    rows += [measure.run(**setting, part="learn", seed=0)] * 3
+    rows = [here.run(**setting, part="speed")]
+    rows += [here.run(**setting, part="learn", seed=0)] * 3
     rows = json.loads(json.dumps(rows))
     assert rows[0]["macs"] == 117_600 + 240_000 + 48_000 + 10_080 + 840  # by hand
     summary = report.Summary(NETWORKS["lenet"], {"rows": rows})
     found = {"lenet": ({"rows": rows}, summary)}
-    float32 = measure.float32("lenet", setting["recipe"])
-    assert len(list(report.speed_table(found, {"lenet": {"rows": [float32]}}))) == 3
+    assert len(list(report.speed_table(found, {"lenet": {"rows": rows}}))) == 3
     *_, row = report.learning_table(found)
     assert "(measured)" in row and "never / never / never" in row
 
 
-def test_a_trial_differs_from_the_recipe_in_what_its_line_says(measure, monkeypatch):
-    monkeypatch.setattr(
-        measure,
-        "apart",
-        lambda function, name, *args: function(NETWORKS[name], *args),
-    )
-    whole = measure.ours
-    monkeypatch.setattr(measure, "ours", lambda *args: whole(*args[:2], 640, 100))
-    job = measure.trial_job("densenet")
+def test_a_trial_differs_from_the_recipe_in_what_its_line_says(here, monkeypatch):
+    whole = here.ours
+    monkeypatch.setattr(here, "ours", lambda *args: whole(*args[:2], 640, 100))
+    job = here.trial_job("densenet")
     rows = [{"setting": setting, **job.run(**setting)} for setting in job.settings]
     assert all(0 <= row["accuracy"] <= 1 for row in rows)
     for row, value in zip(rows, (0.9, 0.8, 0.7), strict=True):
         row["accuracy"] = value
-    *_, line = report.trial_table({"densenet": json.loads(json.dumps({"rows": rows}))})
+    found = {"densenet": json.loads(json.dumps({"rows": rows}))}
+    *_, line = report.trial_table(found)
     words = "0.900 | batches of 128 0.800; AdamW, rate 0.005 0.700"
     assert line == f"| densenet | 10,000 | {words} |"
+    assert line in report.tables({}, {}, found)
+
+
+def test_without_bfloat16_ours_computes_in_float32(here, monkeypatch):
+    found = []
+    monkeypatch.setenv("CNNLIB_PRECISION", "bfloat16")
+    monkeypatch.setattr(here, "their_rate", lambda network: 100)
+    monkeypatch.setattr(
+        here, "our_rate", lambda network: found.append(precision()) or 200
+    )
+
+    def precision():
+        train.precision.cache_clear()  # a process of its own would have no cache
+        return train.precision(torch.device("cpu"))
+
+    assert precision() == torch.bfloat16
+    rates = here.float32("lenet", NETWORKS["lenet"].recipe._asdict())
+    train.precision.cache_clear()
+    assert rates == {"images_per_second": {"d2l": [100, 100], "ours": [200, 200]}}
+    assert found == [torch.float32, torch.float32]
 
 
 def test_operators_are_shares_of_all_time(measure):
