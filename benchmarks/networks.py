@@ -116,7 +116,7 @@ NETWORKS = {
     ),
     "googlenet": Network(
         *(notes.googlenet_notes, 96, 0.889, 0.01, True, 2_048),
-        Recipe("AdamW", {"lr": 4e-4, **FUSED}, "he", 3, 2, 64),
+        Recipe("AdamW", {"lr": 4e-4, **FUSED}, "he", 2, 2, 64),
     ),
     "bn-lenet": Network(
         *(bn_lenet, 28, 0.869, 0.1, True, 60_000),
