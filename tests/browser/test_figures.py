@@ -194,6 +194,16 @@ def test_the_still_form_stands_alone_and_prints(sheet):
     assert not page.locator(".live").is_visible()
 
 
+def test_in_print_a_still_is_as_high_as_what_it_shows(sheet):
+    """On the screen it keeps the place of the live figure, which is higher."""
+    empty = """still => still.getBoundingClientRect().bottom
+        - still.lastElementChild.getBoundingClientRect().bottom"""
+    net = network(lenet, nn.ReLU, nn.MaxPool2d)
+    page = sheet(figures.microscope(net, TWELVE))
+    page.emulate_media(media="print")
+    assert page.locator(".still").evaluate(empty) < 40
+
+
 def test_who_comes_by_keyboard_lands_on_the_first_control(sheet):
     page = sheet()
     space = "<button>before</button><p style='height: 3000px'></p>"
