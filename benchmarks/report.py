@@ -159,6 +159,7 @@ def tried(row, taken):
         "options": f"rate {recipe['options']['lr']:g}",
         "start": f"{recipe['start']} start".replace("_", " and "),
         "batch_size": f"batches of {recipe['batch_size']}",
+        "smoothing": f"labels smoothed by {recipe['smoothing']:g}",
     }
     changed = [words[key] for key in recipe if recipe[key] != usual[key]]
     return f"{', '.join(changed)} {accuracy(row['accuracy'])}"
