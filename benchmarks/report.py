@@ -105,16 +105,21 @@ def speed_table(found, float32):
         "where our time goes",
     )
     for name, (result, one) in found.items():
-        theirs, ours = one.rates["d2l"], one.rates["ours"]
-        same = rates(float32[name]["rows"][0])
         yield (
             f"| {name} | {NETWORKS[name].size} "
             f"| {result['rows'][0]['macs'] / 1e6:,.1f} "
-            f"| {theirs:,.0f} | {ours:,.0f} | **{ours / theirs:.1f}** "
-            f"| {same['ours'] / same['d2l']:.1f} "
+            f"| {one.rates['d2l']:,.0f} | {one.rates['ours']:,.0f} "
+            f"| **{ratio(result)}** "
+            f"| {ratio(float32[name]) if name in float32 else '-'} "
             f"| {one.shares['d2l']:.0%} | {one.shares['ours']:.0%} "
             f"| {operators(result['rows'][0]['operators'])} |"
         )
+
+
+def ratio(result):
+    """Our pictures per second for one of d2l's."""
+    both = rates(result["rows"][0])
+    return f"{both['ours'] / both['d2l']:.1f}"
 
 
 def operators(shares, most=4):
