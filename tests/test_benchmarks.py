@@ -129,9 +129,11 @@ def test_a_row_of_speed_and_a_row_of_learning_are_what_the_tables_need(
     assert rows[0]["macs"] == 117_600 + 240_000 + 48_000 + 10_080 + 840  # by hand
     summary = report.Summary(NETWORKS["lenet"], {"rows": rows})
     found = {"lenet": ({"rows": rows}, summary)}
-    for float32, shown in ({"lenet": {"rows": rows}}, "."), ({}, " - "):
+    both = {side: sum(v) for side, v in rows[0]["images_per_second"].items()}
+    ratio = f"{both['ours'] / both['d2l']:.1f}"
+    for float32, shown in ({"lenet": {"rows": rows}}, ratio), ({}, "-"):
         *_, row = report.speed_table(found, float32)
-        assert shown in row.split("|")[7]
+        assert [cell.strip() for cell in row.split("|")][6:8] == [f"**{ratio}**", shown]
     *_, row = report.learning_table(found)
     assert "(measured)" in row and "never / never / never" in row
 
