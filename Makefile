@@ -4,58 +4,66 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
+CPU ?=
 JOBS ?= 2
 PORT ?= 8000
 
 BIN := .venv/bin
+SITE_READY := .venv/site
 READY := .venv/installed
 SITE := _build/html
 NOTEBOOKS := $(BIN)/python -m tools.notebooks
 PYTEST := $(BIN)/python -m pytest
 NBVAL := $(PYTEST) -n $(JOBS) --dist loadfile --nbval --nbval-current-env \
-	--nbval-cell-timeout 600 --nbval-sanitize-with tests/nbval_sanitize.cfg
+	--nbval-cell-timeout 1800 --nbval-sanitize-with tests/nbval_sanitize.cfg
 NEED_CHAPTER = test -n "$(CHAPTER)" || { echo "Which chapter? make $@ CHAPTER=lenet" >&2; exit 2; }
 
 .PHONY: help
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo "Variables: PYTHON=python3.12 (for .venv), JOBS=2 (side by side), PORT=8000"
 
-$(READY): requirements.txt
-	@tools/install.sh "$(PYTHON)"
+$(SITE_READY): requirements/site.lock
+	@tools/install.sh site "$(PYTHON)"
+
+$(READY): requirements/all.lock requirements/peer.lock
+	@tools/install.sh all "$(PYTHON)" "$(CPU)"
 
 .PHONY: book
-book: $(READY) ## build the site from the stored outputs (trains nothing)
-	$(BIN)/python -m tools.pages
-	$(BIN)/jupyter-book build . --path-output . --all -W -n --keep-going -q
+book: $(SITE_READY) ## build the site from the stored outputs (trains nothing)
+	$(BIN)/python -m tools.site
 	@echo "The book is built: $(CURDIR)/$(SITE)/index.html (make serve shows it)"
 
+.PHONY: install
+install: $(READY) ## install all that the chapters need (CPU=INDEX: small PyTorch)
+
 .PHONY: serve
-serve: $(READY) ## serve the built site on http://localhost:8000
+serve: $(SITE_READY) ## serve the built site on http://localhost:8000
 	@test -f $(SITE)/index.html || { echo "There is no site yet: make book" >&2; exit 2; }
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(SITE) $(PORT)
 
 .PHONY: pdf
-pdf: book ## print the built site as one PDF, _build/book.pdf (wants chromium)
+pdf: book $(READY) ## print the built site as one PDF, _build/book.pdf (wants chromium)
 	$(BIN)/python -m tools.pdf
 
 .PHONY: speed
-speed: book ## time the pages on a slow phone (wants chromium and a quiet machine)
+speed: book $(READY) ## time the pages on a slow phone (wants chromium and a quiet machine)
 	$(BIN)/python -m tools.speed
 
 .PHONY: test
 test: $(READY) ## unit tests; chapters executed and compared (CHAPTER=lenet: one)
-	$(NOTEBOOKS) lint $(CHAPTER)
-	$(NOTEBOOKS) agree $(CHAPTER)
 ifdef CHAPTER
-	$(NBVAL) chapters/$(CHAPTER).ipynb
+	@tools/parts.sh "text" "$(NOTEBOOKS) lint $(CHAPTER)" \
+		"agreement" "$(NOTEBOOKS) agree $(CHAPTER)" \
+		"chapter" "$(NBVAL) chapters/$(CHAPTER).ipynb"
 else
-	$(PYTEST) -n $(JOBS) tests --ignore tests/browser --ignore tests/test_colab.py
-	$(NBVAL) chapters tests/test_colab.py
+	@tools/parts.sh "texts" "$(NOTEBOOKS) lint" "agreement" "$(NOTEBOOKS) agree" \
+		"unit tests" "$(PYTEST) -n $(JOBS) tests --ignore tests/browser --ignore tests/test_colab.py" \
+		"chapters" "$(NBVAL) chapters tests/test_colab.py"
 endif
 
 .PHONY: test-site
-test-site: book ## build the site and try it in a browser (wants chromium)
+test-site: book $(READY) ## build the site and try it in a browser (wants chromium)
 	$(PYTEST) -n $(JOBS) tests/browser
 
 .PHONY: mutants
@@ -98,6 +106,15 @@ experiments: $(READY) ## run or resume the long experiments (ONLY=name: one)
 .PHONY: bench
 bench: $(READY) ## measure the networks against d2l, for hours (ONLY=lenet: one)
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+.PHONY: lock
+lock: $(SITE_READY) ## renew the locks (UPGRADE=1: the newest of what is not pinned)
+	@tools/lock.sh $(if $(UPGRADE),--upgrade)
+
+.PHONY: newest
+newest: $(READY) ## put the newest of everything into .venv, to try it
+	sed -E '/^-r/d; /^jupyter-book=/!s/==.*//' requirements.txt requirements/site.txt \
+		| $(BIN)/uv pip install --python $(BIN)/python --upgrade --requirement -
 
 .PHONY: clean
 clean: ## remove the site and caches, not .venv

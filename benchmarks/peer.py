@@ -9,7 +9,6 @@ import warnings
 from pathlib import Path
 
 import torch
-from torch.utils.data import Subset
 
 from cnnlib import data, train
 
@@ -89,21 +88,18 @@ def classifier(network):
 
 
 def fashion_mnist(size, images=60_000, tests=10_000):
-    """d2l's data, its pictures resized one by one as they are asked for, and the first
-    `images` and `tests` of them only."""
+    """d2l's data, its pictures resized one by one as they are asked for: the first
+    `images` and `tests` of them, which d2l finds where it would download all."""
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder, "data/FashionMNIST/raw")
         raw.mkdir(parents=True)
         Path(folder, "here").mkdir()
-        training, test = data.fashion_mnist(60_000, 10_000)
+        training, test = data.fashion_mnist(images, tests)
         for part, given in {"train": training, "t10k": test}.items():
             write_idx(raw / f"{part}-images-idx3-ubyte", given.images.squeeze(1))
             write_idx(raw / f"{part}-labels-idx1-ubyte", given.labels.byte())
         with contextlib.chdir(Path(folder, "here")):  # d2l reads ../data, always
-            module = d2l.FashionMNIST(BATCH_SIZE, resize=(size, size))
-    module.train = Subset(module.train, range(images))
-    module.val = Subset(module.val, range(tests))
-    return module
+            return d2l.FashionMNIST(BATCH_SIZE, resize=(size, size))
 
 
 def write_idx(path, array):

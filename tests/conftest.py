@@ -1,11 +1,18 @@
 import importlib.util
 import os
+import runpy
 import subprocess
 
 import pytest
 
+from tools.execute import OFFLINE
 from tools.form import ROOT
 
+# Here, and in what the tests start, everything must come with the clone.
+runpy.run_path(str(OFFLINE / "sitecustomize.py"))
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH")])
+)
 # The workers of pytest -n share the cores, and a GPU does not make the tests long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("CNNLIB_BUDGET", "small")

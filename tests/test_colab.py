@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell
 
 import cnnlib
 from tools import form
-from tools.execute import kernel_env, new_client
+from tools.execute import OFFLINE, kernel_env, new_client
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_a_chapter_fetches_the_package_and_runs_top_to_bottom(published, tmp_pat
     empty = tmp_path / "colab"
     empty.mkdir()
     env = kernel_env() | {"CNNLIB_REPO": published.as_uri()}
-    env.pop("PYTHONPATH", None)
+    env["PYTHONPATH"] = str(OFFLINE)
     notebook = quickest()
     where = new_code_cell("import cnnlib; print(cnnlib.__file__, end='')")
     notebook.cells.append(where)

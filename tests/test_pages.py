@@ -1,10 +1,16 @@
 """The tools that compute parts of the site: cards, ledger, timeline."""
 
+import subprocess
+import sys
+from operator import itemgetter
+
 import nbformat
 import pytest
+import torch
+import torchvision
 from nbformat.v4 import new_markdown_cell, new_notebook
 
-from cnnlib import claims
+from cnnlib import claims, costs, models
 from tools import ledger, pages, timeline
 
 NETWORKS = pages.ROOT / "book" / "networks.yml"
@@ -89,16 +95,38 @@ def test_the_first_page_shows_what_is_wrong_and_what_is_right():
     assert f"Of <b>{len(claims.statements())}</b> statements" in facts
 
 
-def test_the_timeline_takes_its_costs_from_cnnlib():
-    found = {entry["builder"]: entry for entry in timeline.networks(NETWORKS)}
-    assert found["lenet5"]["parameters"] == 60_000
-    assert found["vgg16"]["parameters"] == 138_357_544
-    assert found["googlenet"]["parameters"] == 6_998_552  # without auxiliary heads
-    assert found["vgg16"]["macs"] == 15_470_264_320
-    figure = timeline.figure(list(found.values()), {"lenet": "LeNet-5"})
+@pytest.mark.parametrize("entry", timeline.networks(NETWORKS), ids=itemgetter("name"))
+def test_the_timeline_stores_what_cnnlib_counts(entry):
+    with torch.device("meta"):
+        net = models.build(entry["builder"])
+    table = costs.table(net, models.NETWORKS[entry["builder"]].input_shape)
+    # stages without an output at inference, GoogLeNet's auxiliary heads, do not count
+    parameters = sum(row.parameters for row in table if row.output_shape)
+    assert (entry["parameters"], entry["macs"]) == (parameters, table.macs)
+
+
+@pytest.mark.parametrize("entry", timeline.networks(NETWORKS), ids=itemgetter("name"))
+def test_the_timeline_stores_the_errors_of_torchvisions_weights(entry):
+    if "torchvision" not in entry:
+        assert "one_crop" not in entry
+        return
+    weights = torchvision.models.get_model_weights(entry["torchvision"])
+    accuracy = weights.IMAGENET1K_V1.meta["_metrics"]["ImageNet-1K"]["acc@5"]
+    assert entry["one_crop"] == round(100 - accuracy, 2)
+
+
+def test_the_timeline_shows_its_numbers():
+    figure = timeline.figure(timeline.networks(NETWORKS), {"lenet": "LeNet-5"})
     assert figure.count("138 M, 15.5 G MACs</text>") == 1  # wide pages only
     assert "138,357,544" in figure and "9.62" in figure  # the table, torchvision
     assert '<a href="../chapters/lenet.html">LeNet-5</a>' in figure
+
+
+def test_the_site_is_computed_without_torch():
+    """Blocking the import shows what a reader's environment does not have."""
+    blocked = "import sys; sys.modules.update(torch=None, torchvision=None, numpy=None)"
+    code = f"{blocked}; from tools import site"
+    subprocess.run([sys.executable, "-c", code], cwd=pages.ROOT, check=True)
 
 
 def test_the_disc_of_twice_the_parameters_has_twice_the_area():

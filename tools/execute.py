@@ -1,13 +1,17 @@
 """Execute chapters and store their outputs; the settings are those of the tests."""
 
 import asyncio
+import atexit
 import datetime
 import math
 import os
 import sys
 import tempfile
 import time
+import uuid
 from contextlib import suppress
+from functools import cache
+from pathlib import Path
 from subprocess import DEVNULL
 
 from nbclient import NotebookClient
@@ -26,6 +30,7 @@ from tools.form import (
 )
 
 CELL_TIMEOUT = 900  # seconds
+OFFLINE = Path(__file__).parent / "offline"
 PROBE = """\
 from importlib.metadata import version
 from cnnlib.train import hardware
@@ -35,7 +40,9 @@ print(hardware(), version("torch").partition("+")[0], sep="\\n", end="")"""
 def kernel_env():
     """The environment of a kernel that runs a chapter. One thread and fixed seeds make
     results repeatable; the small budget holds unless CNNLIB_BUDGET says otherwise. The
-    C library keeps memory that it would else return and fetch again in each step."""
+    C library keeps memory that it would else return and fetch again in each step. A
+    chapter must not need what only this machine has (tools/offline)."""
+    path = filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH")])
     fixed = {
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         "MALLOC_MMAP_THRESHOLD_": str(2**30),
@@ -44,6 +51,7 @@ def kernel_env():
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "OMP_NUM_THREADS": "1",
         "PYTHONHASHSEED": "0",
+        "PYTHONPATH": os.pathsep.join(path),
         "TQDM_DISABLE": "1",
     }
     env = {"CNNLIB_BUDGET": "small", **os.environ, **fixed}
@@ -52,10 +60,18 @@ def kernel_env():
     return env
 
 
+@cache
+def socket_folder():
+    """A folder for the sockets of all kernels; it goes when this process ends."""
+    folder = tempfile.TemporaryDirectory(prefix="cnn-")
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
+
+
 def sockets():
     """Options of a kernel manager that make it talk over files: two kernels that start
     at once can pick the same TCP port, and one of them dies."""
-    return {"transport": "ipc", "ip": tempfile.mktemp(prefix="cnn-")}
+    return {"transport": "ipc", "ip": str(socket_folder() / uuid.uuid4().hex[:8])}
 
 
 def new_client(notebook):

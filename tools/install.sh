@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Make the environment .venv with the packages of requirements.txt.
-# usage: tools/install.sh PYTHON
+# Make the environment .venv, or bring it up to date, from the lock files in requirements/.
+# usage: tools/install.sh site|all PYTHON [INDEX]
+#   site   what `make book` needs;  all   that, PyTorch, and what the tests need
+#   INDEX  address of a package index with PyTorch's builds for the CPU (a tenth of the size)
 set -euo pipefail
-python=$1
+what=$1 python=$2 index=${3:-}
 
 fail() {
   echo "error: $*" >&2
@@ -10,21 +12,40 @@ fail() {
 }
 
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])') ||
-  fail "cannot run $python; name a Python 3.11, 3.12 or 3.13 as in: make book PYTHON=python3.12"
+  fail "cannot run $python; name a Python 3.11, 3.12, 3.13 or 3.14 as in: make book PYTHON=python3.12"
 case $version in
-  3.11 | 3.12 | 3.13) ;;
-  *) fail "$python is Python $version, the book needs 3.11, 3.12 or 3.13; name one as in: make book PYTHON=python3.12" ;;
+  3.11 | 3.12 | 3.13 | 3.14) ;;
+  *) fail "$python is Python $version, the book needs 3.11, 3.12, 3.13 or 3.14; name one as in: make book PYTHON=python3.12" ;;
 esac
 "$python" -c 'import ensurepip, venv' 2>/dev/null ||
   fail "$python lacks venv, which makes environments; on Debian and Ubuntu: apt install python$version-venv"
 
 # An environment of the same version is brought up to date, any other is replaced.
-config=.venv/pyvenv.cfg
-if ! .venv/bin/python -m pip --version >/dev/null 2>&1 || ! grep -q "^version = $version\." "$config"; then
-  echo "Making .venv with Python $version; the packages are some gigabytes, once."
+if ! grep -q "^version = $version\." .venv/pyvenv.cfg 2>/dev/null ||
+  ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+  test ! -e .venv || echo "Replacing .venv, which is not Python $version with pip."
+  echo "Making .venv with Python $version."
   "$python" -m venv --clear .venv
 fi
-.venv/bin/python -m pip install --requirement requirements.txt
-.venv/bin/python -m pip install --no-deps d2l==1.0.3 ||
-  echo "d2l was not installed: the tests that compare with it will be skipped." >&2
-touch .venv/installed
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.lock
+
+# The locks are complete and hold a hash for every file: nothing is left to resolve.
+locked() {
+  .venv/bin/uv pip install --python .venv/bin/python --no-deps --require-hashes "$@"
+}
+
+if [ "$what" = site ]; then
+  locked --quiet --requirement requirements/site.lock
+elif [ -z "$index" ]; then
+  locked --requirement requirements/all.lock --requirement requirements/peer.lock
+else
+  rest=$(mktemp)
+  trap 'rm -f "$rest"' EXIT
+  awk '/^[^ ]/ { skip = /^(torch|torchvision|triton|nvidia|cuda)[-=]/ } !skip' requirements/all.lock >"$rest"
+  locked --requirement "$rest" --requirement requirements/peer.lock
+  # shellcheck disable=SC2046  # two requirements
+  .venv/bin/uv pip install --python .venv/bin/python --index "$index" --index-strategy unsafe-best-match \
+    $(grep -E '^(torch|torchvision)==' requirements.txt)
+fi
+touch .venv/site
+test "$what" = site || touch .venv/installed

@@ -1,0 +1,47 @@
+"""Tests and chapters cannot lean on a network or on what a machine has from earlier."""
+
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from cnnlib import data
+from tools.execute import kernel_env
+
+
+@pytest.mark.parametrize(
+    ("attempt", "named"),
+    [
+        (lambda: urllib.request.urlopen("https://example.org"), "example.org"),
+        (lambda: socket.create_connection(("192.0.2.1", 80), 1), "192.0.2.1"),
+        (lambda: Path("/usr/share/datasets/x").read_bytes(), "/usr/share/datasets/x"),
+        (lambda: (data.CACHE / "x").read_bytes(), str(data.CACHE / "x")),
+    ],
+    ids=["name", "address", "package", "download"],
+)
+def test_what_the_clone_does_not_bring_is_refused_by_name(attempt, named):
+    with pytest.raises(RuntimeError, match=f"tests and chapters must not .*{named}"):
+        attempt()
+
+
+def test_a_kernel_of_a_chapter_is_guarded_too(tmp_path):
+    code = "import socket; socket.create_connection(('example.org', 80))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=kernel_env(),
+        capture_output=True,
+        text=True,
+    )
+    assert "must not look up 'example.org'" in done.stderr
+
+
+def test_this_machine_can_be_talked_to():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        here = ("localhost", server.getsockname()[1])
+        with socket.create_connection(here), server.accept()[0]:
+            pass
+    assert Path(__file__).read_text().startswith('"""')
