@@ -200,7 +200,7 @@ def test_with_an_index_for_the_cpu_pytorch_alone_comes_from_there(tmp_path):
     assert done.returncode == 0, done.stderr
     *_, rest, torch = (tmp_path / "said").read_text().splitlines()
     assert "--require-hashes" in rest and address not in rest
-    assert f"--index {address}" in torch and "torch==" in torch
+    assert f"--no-deps --default-index {address}" in torch and "torch==" in torch
     kept = (tmp_path / "kept").read_text()
     names = set(re.findall(r"^([\w-]+)==", kept, re.MULTILINE))
     locked = {needed.name for needed in requirements("requirements/all.lock")}

@@ -43,9 +43,11 @@ else
   trap 'rm -f "$rest"' EXIT
   awk '/^[^ ]/ { skip = /^(torch|torchvision|triton|nvidia|cuda)[-=]/ } !skip' requirements/all.lock >"$rest"
   locked --requirement "$rest" --requirement requirements/peer.lock
+  # No other index is asked, and what these two need is there: nothing large comes along.
   # shellcheck disable=SC2046  # two requirements
-  .venv/bin/uv pip install --python .venv/bin/python --index "$index" --index-strategy unsafe-best-match \
-    $(grep -E '^(torch|torchvision)==' requirements.txt)
+  .venv/bin/uv pip install --python .venv/bin/python --no-deps --default-index "$index" \
+    $(grep -E '^(torch|torchvision)==' requirements.txt) ||
+    fail "PyTorch's CPU build was not installed from $index: give the address of an index that has it"
 fi
 touch .venv/site
 test "$what" = site || touch .venv/installed

@@ -8,6 +8,7 @@ for each core.
 
 import os
 import sys
+from contextlib import redirect_stdout
 
 from jupyter_book.config import get_final_config
 from sphinx.application import Sphinx
@@ -26,7 +27,7 @@ def main():
         user_yaml=ROOT / "_config.yml", cli_config=toc, sourcedir=ROOT
     )
     os.chdir(ROOT)
-    with patch_docutils(), docutils_namespace():
+    with patch_docutils(), docutils_namespace(), redirect_stdout(None):
         app = Sphinx(
             ROOT,
             confdir=None,
