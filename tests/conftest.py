@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tools.execute import OFFLINE
+from tools.execute import OFFLINE, scratch
 from tools.form import ROOT
 
 # Here, and in what the tests start, everything must come with the clone.
@@ -13,6 +13,7 @@ runpy.run_path(str(OFFLINE / "sitecustomize.py"))
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH")])
 )
+os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(scratch() / "inductor")
 # The workers of pytest -n share the cores, and a GPU does not make the tests long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("CNNLIB_BUDGET", "small")

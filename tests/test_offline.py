@@ -1,5 +1,6 @@
 """Tests and chapters cannot lean on a network or on what a machine has from earlier."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from cnnlib import data
 from tools.execute import kernel_env
+from tools.form import ROOT
 
 
 @pytest.mark.parametrize(
@@ -45,3 +47,16 @@ def test_this_machine_can_be_talked_to():
         with socket.create_connection(here), server.accept()[0]:
             pass
     assert Path(__file__).read_text().startswith('"""')
+
+
+def test_a_kernel_leaves_nothing_in_the_temporary_folder(tmp_path):
+    code = (
+        "from nbformat.v4 import new_code_cell, new_notebook\n"
+        "from tools.execute import kernel_env, new_client\n"
+        "cells = [new_code_cell('import torch._inductor.runtime.cache_dir_utils as c'),"
+        " new_code_cell('c.cache_dir()')]\n"
+        "new_client(new_notebook(cells=cells)).execute(env=kernel_env())\n"
+    )
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, check=True)
+    assert not list(tmp_path.iterdir())

@@ -52,6 +52,7 @@ def kernel_env():
         "OMP_NUM_THREADS": "1",
         "PYTHONHASHSEED": "0",
         "PYTHONPATH": os.pathsep.join(path),
+        "TORCHINDUCTOR_CACHE_DIR": str(scratch() / "inductor"),
         "TQDM_DISABLE": "1",
     }
     env = {"CNNLIB_BUDGET": "small", **os.environ, **fixed}
@@ -61,8 +62,8 @@ def kernel_env():
 
 
 @cache
-def socket_folder():
-    """A folder for the sockets of all kernels; it goes when this process ends."""
+def scratch():
+    """A folder for what kernels leave behind; it goes when this process ends."""
     folder = tempfile.TemporaryDirectory(prefix="cnn-")
     atexit.register(folder.cleanup)
     return Path(folder.name)
@@ -71,7 +72,7 @@ def socket_folder():
 def sockets():
     """Options of a kernel manager that make it talk over files: two kernels that start
     at once can pick the same TCP port, and one of them dies."""
-    return {"transport": "ipc", "ip": str(socket_folder() / uuid.uuid4().hex[:8])}
+    return {"transport": "ipc", "ip": str(scratch() / uuid.uuid4().hex[:8])}
 
 
 def new_client(notebook):
