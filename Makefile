@@ -88,8 +88,9 @@ text: $(READY) ## bring a notebook's edits back into its text (CHAPTER=lenet)
 	$(NOTEBOOKS) text $(CHAPTER)
 
 .PHONY: refresh
-refresh: $(READY) ## renew what is generated in the notebooks (set-up, minutes)
+refresh: $(READY) ## renew what is generated: set-up cells, addresses, citation
 	$(NOTEBOOKS) refresh
+	$(BIN)/python -m tools.addresses
 
 .PHONY: experiments
 experiments: $(READY) ## run or resume the long experiments (ONLY=name: one)

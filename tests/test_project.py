@@ -10,7 +10,7 @@ import yaml
 from packaging.requirements import Requirement
 
 import cnnlib
-from tools import form
+from tools import addresses, form, release
 
 PROJECT = tomllib.loads((form.ROOT / "pyproject.toml").read_text())
 PINS = {
@@ -27,16 +27,30 @@ def read(name):
     return (form.ROOT / name).read_text(encoding="utf-8")
 
 
-def test_the_repository_address_stands_in_config_alone(tracked):
-    address = yaml.safe_load(read("_config.yml"))["repository"]["url"]
-    path = address.partition("//")[2].partition("/")[2]  # owner/name
-    holders = [
+def test_the_repository_address_stands_in_config_and_generated_places(tracked):
+    path = release.address().partition("//")[2].partition("/")[2]  # owner/name
+    generated = {f"{file.relative_to(form.ROOT)}" for file in addresses.places()}
+    holders = {
         name
         for name in tracked
-        if not name.startswith(f"{form.NOTEBOOKS}/")  # generated from _config.yml
+        if not name.startswith(f"{form.NOTEBOOKS}/")  # generated, too
         and path.encode() in (form.ROOT / name).read_bytes()
-    ]
-    assert holders == ["_config.yml"]
+    }
+    assert holders == {"_config.yml", *generated}
+    for name in generated - {"CITATION.cff"}:
+        assert path not in addresses.BLOCK.sub("", read(name))
+
+
+def test_generated_places_hold_what_make_refresh_writes():
+    for path, text in addresses.places().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path}: make refresh"
+
+
+def test_a_file_without_the_marks_is_refused(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text("# Title\n")
+    with pytest.raises(form.BookError, match=r"README\.md has 0 pairs of lines"):
+        addresses.fill(path, "text")
 
 
 def test_the_version_stands_in_cnnlib_alone():
@@ -67,7 +81,7 @@ def test_pre_commit_uses_the_pinned_ruff():
 
 
 def test_all_say_which_pythons_are_supported():
-    assert PROJECT["project"]["requires-python"] == ">=3.11,<3.14"
+    assert PROJECT["project"]["requires-python"] == ">=3.11"
     assert " | ".join(PYTHONS) in read("tools/install.sh")
     matrix = yaml.safe_load(read(".github/workflows/test.yml"))["jobs"]["test"]
     assert matrix["strategy"]["matrix"]["python"] == PYTHONS
