@@ -1,7 +1,9 @@
 """Facts about the project that several files state: they must not drift apart."""
 
+import ast
 import re
 import subprocess
+import sys
 import tokenize
 import tomllib
 
@@ -67,6 +69,21 @@ def test_requirements_pin_what_the_package_needs(dependency):
     (pin,) = pinned.specifier
     assert pin.operator == "=="
     assert needed.specifier.contains(pin.version)
+
+
+def test_every_package_that_cnnlib_imports_is_declared():
+    imported = set()
+    for path in (form.ROOT / "cnnlib").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module.partition(".")[0])
+    notebooks = {"IPython", "matplotlib_inline"}  # asked for where a notebook runs
+    foreign = imported - sys.stdlib_module_names - notebooks - {"cnnlib"}
+    called = {"PIL": "pillow", "yaml": "PyYAML"}  # where the names differ
+    declared = {Requirement(d).name for d in PROJECT["project"]["dependencies"]}
+    assert {called.get(name, name) for name in foreign} == declared
 
 
 def test_every_requirement_is_pinned():
