@@ -88,8 +88,9 @@ text: $(READY) ## bring a notebook's edits back into its text (CHAPTER=lenet)
 	$(NOTEBOOKS) text $(CHAPTER)
 
 .PHONY: refresh
-refresh: $(READY) ## renew what is generated: set-up cells, addresses, citation
+refresh: $(READY) ## renew what is generated: set-up cells, addresses, counts
 	$(NOTEBOOKS) refresh
+	$(BIN)/python -m tools.count
 	$(BIN)/python -m tools.addresses
 
 .PHONY: experiments

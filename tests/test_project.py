@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tokenize
 import tomllib
+from urllib.parse import parse_qsl
 
 import pytest
 import yaml
@@ -46,6 +47,19 @@ def test_the_repository_address_stands_in_config_and_generated_places(tracked):
 def test_generated_places_hold_what_make_refresh_writes():
     for path, text in addresses.places().items():
         assert path.read_text(encoding="utf-8") == text, f"{path}: make refresh"
+
+
+def test_the_form_for_issues_has_the_fields_that_links_fill_in(extension):
+    form = yaml.safe_load(read(".github/ISSUE_TEMPLATE/statement.yml"))
+    context = {"header_buttons": [{"label": "source-issues-button", "url": "blank"}]}
+    extension("addresses").set_form(None, "chapters/lenet", None, context, None)
+    (button,) = context["header_buttons"]
+    address, _, query = button["url"].partition("?")
+    assert address == f"{release.address()}/issues/new"
+    values = dict(parse_qsl(query))
+    assert values.pop("template") == "statement.yml"
+    assert values == {"page": "chapters/lenet.html"}
+    assert values.keys() <= {part["id"] for part in form["body"]}
 
 
 def test_a_file_without_the_marks_is_refused(tmp_path):
