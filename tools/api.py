@@ -32,7 +32,7 @@ def networks(root):
     papers = labels(root / "book/references.bib")
     rows = [
         f'<tr><th scope="row"><code>{name}</code></th>'
-        f"<td>{' x '.join(map(str, row['input']))}</td>"
+        f"<td>{'x'.join(map(str, row['input']))}</td>"
         f"<td>{row['parameters']:,}</td><td>{row['macs']:,}</td>"
         f'<td><a href="{row["source"]}">{escape(papers[row["source"]])}</a></td></tr>'
         for name, row in counts.items()
@@ -71,7 +71,7 @@ def module(name, tree):
     """A heading, the docstring, and every public function and class of a module."""
     return "\n".join(
         [
-            f"### `{name}`\n",
+            f"### `{name.removeprefix('cnnlib.')}`\n",
             prose(ast.get_docstring(tree)),
             f"```{{py:currentmodule}} {name}\n```\n",
             *map(entry, public(tree)),
