@@ -49,6 +49,14 @@ def test_generated_places_hold_what_make_refresh_writes():
         assert path.read_text(encoding="utf-8") == text, f"{path}: make refresh"
 
 
+def test_the_changelog_has_an_entry_for_this_version():
+    headings = re.findall(r"^## (.+)$", read("CHANGELOG.md"), re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    dated = dict(heading.split(" - ") for heading in headings[1:])
+    assert release.version() in dated
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", date) for date in dated.values())
+
+
 def test_the_form_for_issues_has_the_fields_that_links_fill_in(extension):
     form = yaml.safe_load(read(".github/ISSUE_TEMPLATE/statement.yml"))
     context = {"header_buttons": [{"label": "source-issues-button", "url": "blank"}]}
