@@ -77,7 +77,7 @@ def parts(root=ROOT):
         files = [Path(entry["file"]) for entry in part["chapters"]]
         stems = [file.name for file in files if file.parent == Path("chapters")]
         if stems:
-            yield part["caption"], stems
+            yield part.get("caption", ""), stems
 
 
 def check(root=ROOT, remote=None):
