@@ -96,8 +96,10 @@ text: $(READY) ## bring a notebook's edits back into its text (CHAPTER=lenet)
 	$(NOTEBOOKS) text $(CHAPTER)
 
 .PHONY: refresh
-refresh: $(READY) ## renew what is generated in the notebooks (set-up, minutes)
+refresh: $(READY) ## renew what is generated: set-up cells, addresses, counts
 	$(NOTEBOOKS) refresh
+	$(BIN)/python -m tools.count
+	$(BIN)/python -m tools.addresses
 
 .PHONY: experiments
 experiments: $(READY) ## run or resume the long experiments (ONLY=name: one)

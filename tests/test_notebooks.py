@@ -16,6 +16,10 @@ from nbval.plugin import get_sanitize_patterns
 from tools import form
 from tools.notebooks import main
 
+CONFIG = """\
+repository: {url: https://example.org/owner/book}
+launch_buttons: {colab_url: https://colab.example.org}
+"""
 CLAIMS = """\
 class Line(str):
     __repr__ = str.__str__
@@ -87,7 +91,7 @@ EFFORT, PRINT, PICTURE, CHILD, WORDS, SOLUTION = 2, 4, 5, 6, 8, 9
 
 def make_book(root):
     files = {
-        "_config.yml": "repository: {url: https://example.org/owner/book}\n",
+        "_config.yml": CONFIG,
         "cnnlib/__init__.py": '__version__ = "1.2.3"\n',
         "cnnlib/claims.py": CLAIMS,
         "cnnlib/train.py": 'def hardware():\n    return "CPU, 1 thread, fp32"\n',
@@ -151,15 +155,14 @@ def test_the_opening_ends_with_what_reading_and_running_takes(book):
     notebook = form.read_notebook(book, "tiny")
     assert notebook.cells[EFFORT - 1].source.startswith("# Tiny")
     seconds = notebook.metadata.cnnlib.seconds
-    assert notebook.cells[EFFORT].source == (
-        f"*3 minutes to read, ⟨{seconds}⟩ seconds to run.*"
-    )
+    effort = f"*3 minutes to read, ⟨{seconds}⟩ seconds to run.* ["
+    assert notebook.cells[EFFORT].source.startswith(effort)
 
 
 def test_the_set_up_cell_takes_address_and_tag_from_their_one_place(book):
     source = form.read_notebook(book, "tiny").cells[0].source
     assert '"https://example.org/owner/book"' in source
-    assert "--branch v1.2.3" in source
+    assert "--branch=v1.2.3" in source
 
 
 def test_solutions_are_folded_on_the_site_in_jupyter_and_in_colab(book):
@@ -377,14 +380,25 @@ def test_format_tidies_code_and_leaves_the_rest(book):
 
 
 def test_refresh_renews_what_is_generated_and_keeps_outputs(book):
-    before = form.read_notebook(book, "tiny").cells[1:]
+    before = form.read_notebook(book, "tiny").cells
     spoil(book, lambda nb: nb.cells[SOLUTION].metadata.pop("jupyter"))
     (book / "cnnlib/__init__.py").write_text('__version__ = "1.2.4"\n')
     assert run(book, "agree") == 1
     assert run(book, "refresh") == 0
     assert run(book, "agree") == 0
     assert run(book, "lint") == 0
-    assert form.read_notebook(book, "tiny").cells[1:] == before
+    after = form.read_notebook(book, "tiny").cells
+    for i, (old, new) in enumerate(zip(before, after, strict=True)):
+        if i in (0, EFFORT):
+            assert "v1.2.3" in old.source and "v1.2.4" in new.source
+        else:
+            assert old == new
+
+
+def test_a_notebook_leads_to_its_release_in_colab(book):
+    link = "https://colab.example.org/github/owner/book/blob/v1.2.3/chapters/tiny.ipynb"
+    effort = form.read_notebook(book, "tiny").cells[EFFORT].source
+    assert effort.endswith(f"seconds to run.* [Run it in Colab]({link})")
 
 
 def test_refresh_adds_a_generated_line_that_is_missing(book):

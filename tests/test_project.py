@@ -1,18 +1,21 @@
 """Facts about the project that several files state: they must not drift apart."""
 
+import ast
 import itertools
 import re
 import shutil
 import subprocess
+import sys
 import tokenize
 import tomllib
+from urllib.parse import parse_qsl
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
 
 import cnnlib
-from tools import form
+from tools import addresses, form, release
 
 PROJECT = tomllib.loads((form.ROOT / "pyproject.toml").read_text())
 
@@ -34,16 +37,51 @@ def read(name):
     return (form.ROOT / name).read_text(encoding="utf-8")
 
 
-def test_the_repository_address_stands_in_config_alone(tracked):
-    address = yaml.safe_load(read("_config.yml"))["repository"]["url"]
-    path = address.partition("//")[2].partition("/")[2]  # owner/name
-    holders = [
+def test_the_repository_address_stands_in_config_and_generated_places(tracked):
+    path = release.address().partition("//")[2].partition("/")[2]  # owner/name
+    generated = {f"{file.relative_to(form.ROOT)}" for file in addresses.places()}
+    holders = {
         name
         for name in tracked
-        if not name.startswith(f"{form.NOTEBOOKS}/")  # generated from _config.yml
+        if not name.startswith(f"{form.NOTEBOOKS}/")  # generated, too
         and path.encode() in (form.ROOT / name).read_bytes()
-    ]
-    assert holders == ["_config.yml"]
+    }
+    assert holders == {"_config.yml", *generated}
+    for name in generated - {"CITATION.cff"}:
+        assert path not in addresses.BLOCK.sub("", read(name))
+
+
+def test_generated_places_hold_what_make_refresh_writes():
+    for path, text in addresses.places().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path}: make refresh"
+
+
+def test_the_changelog_has_an_entry_for_this_version():
+    headings = re.findall(r"^## (.+)$", read("CHANGELOG.md"), re.MULTILINE)
+    assert headings[0] == "Unreleased"
+    dated = dict(heading.split(" - ") for heading in headings[1:])
+    assert release.version() in dated
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", date) for date in dated.values())
+
+
+def test_the_form_for_issues_has_the_fields_that_links_fill_in(extension):
+    form = yaml.safe_load(read(".github/ISSUE_TEMPLATE/statement.yml"))
+    context = {"header_buttons": [{"label": "source-issues-button", "url": "blank"}]}
+    extension("addresses").set_form(None, "chapters/lenet", None, context, None)
+    (button,) = context["header_buttons"]
+    address, _, query = button["url"].partition("?")
+    assert address == f"{release.address()}/issues/new"
+    values = dict(parse_qsl(query))
+    assert values.pop("template") == "statement.yml"
+    assert values == {"page": "chapters/lenet.html"}
+    assert values.keys() <= {part["id"] for part in form["body"]}
+
+
+def test_a_file_without_the_marks_is_refused(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text("# Title\n")
+    with pytest.raises(form.BookError, match=r"README\.md has 0 pairs of lines"):
+        addresses.fill(path, "text")
 
 
 def test_the_version_stands_in_cnnlib_alone():
@@ -60,6 +98,21 @@ def test_requirements_pin_what_the_package_needs(dependency):
     (pin,) = pinned.specifier
     assert pin.operator == "=="
     assert needed.specifier.contains(pin.version)
+
+
+def test_every_package_that_cnnlib_imports_is_declared():
+    imported = set()
+    for path in (form.ROOT / "cnnlib").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module.partition(".")[0])
+    notebooks = {"IPython", "matplotlib_inline"}  # asked for where a notebook runs
+    foreign = imported - sys.stdlib_module_names - notebooks - {"cnnlib"}
+    called = {"PIL": "pillow", "yaml": "PyYAML"}  # where the names differ
+    declared = {Requirement(d).name for d in PROJECT["project"]["dependencies"]}
+    assert {called.get(name, name) for name in foreign} == declared
 
 
 def test_every_requirement_is_pinned():

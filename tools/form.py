@@ -3,8 +3,8 @@
 Authors write book/chapters/<stem>.md, MyST notebook text (jupytext's md:myst) whose
 cells carry two options at most, `:tags:` and `:alt:`. The notebook
 chapters/<stem>.ipynb is made from it: a set-up cell, the cells of the text and among
-them what reading and running takes, a footer that says when and where they were
-executed; it also holds the outputs.
+them what reading and running takes with a link to Colab, a footer that says when and
+where they were executed; it also holds the outputs.
 """
 
 import hashlib
@@ -17,6 +17,8 @@ import jupytext
 import nbformat
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from tools import release
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS, NOTEBOOKS = "book/chapters", "chapters"
@@ -31,19 +33,34 @@ kernelspec:
 SETUP = """\
 # @title Set-up: find the package cnnlib, or fetch it (nothing is installed)
 import os
+import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
-here = Path.cwd()
-near = [p for p in (here, *here.parents) if (p / "cnnlib/__init__.py").is_file()]
-root = near[0] if near else here / "cnn-notes-{tag}"
-if not root.is_dir():
-    repo = os.environ.get("CNNLIB_REPO", "{address}")
-    clone = "git -c advice.detachedHead=false clone -q --depth 1 --branch {tag}"
-    subprocess.run([*clone.split(), repo, str(root)], check=True)
-sys.path.insert(0, str(root))"""
-EFFORT = "*{minutes} minutes to read, ⟨{seconds}⟩ seconds to run.*"
+root = Path("cnn-notes-TAG").absolute()
+near = (p for p in (*root.parents, root) if (p / "cnnlib/__init__.py").is_file())
+sys.path[:0] = map(str, near)
+if not find_spec("cnnlib"):
+    repo = os.environ.get("CNNLIB_REPO", "ADDRESS")
+    part = f"{root}.part"
+    for cut_off in (part, root):
+        shutil.rmtree(cut_off, ignore_errors=True)
+    clone = ["git", "clone", "-q", "--depth=1", "--branch=TAG", repo, part]
+    env = os.environ | {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
+    done = subprocess.run(clone, env=env, capture_output=True, text=True)
+    if done.returncode:  # say why in one sentence, without a traceback
+        why = done.stderr.partition("fatal: ")[2].partition("\\n")[0]
+        do = "take a released notebook" if "Remote" in why else "check this address"
+        do = "connect to the network" if "unable to access" in why else do
+        Stop = type("Stop", (Exception,), {"_render_traceback_": lambda e: [str(e)]})
+        raise Stop(f"No cnnlib from {repo} ({why}): {do}, then run this cell again.")
+    os.rename(part, root)
+    sys.path.insert(0, str(root))"""
+EFFORT = (
+    "*{minutes} minutes to read, ⟨{seconds}⟩ seconds to run.* [Run it in Colab](COLAB)"
+)
 FOOTER = "*Last executed ⟨{executed}⟩ on ⟨{device}, torch {torch}⟩ in ⟨{seconds} s⟩.*"
 GENERATED = ("setup", "effort", "footer")  # ids of the cells that no author wrote
 WORDS_PER_MINUTE = 200
@@ -121,21 +138,20 @@ def _inline(value):
 
 
 def setup_cell(root=ROOT):
-    """The first cell of every notebook; address and tag come from _config.yml and
-    cnnlib, which is not imported here."""
-    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
-    init = (root / "cnnlib/__init__.py").read_text(encoding="utf-8")
-    tag = "v" + re.search(r'^__version__ = "(.+)"$', init, re.MULTILINE)[1]
-    source = SETUP.format(address=config["repository"]["url"], tag=tag)
+    """The first cell of every notebook, with the address and the tag of the book."""
+    source = SETUP.replace("ADDRESS", release.address(root))
+    source = source.replace("TAG", release.tag(root))
     metadata = {"tags": ["hide-input", "setup"], **FOLDED}
     return new_code_cell(source, id="setup", metadata=metadata)
 
 
 def compose(root, stem):
-    """The notebook that belongs to a text: no outputs, what `stamp` fills in empty."""
+    """The notebook that belongs to a text: no outputs, and what `stamp` fills in still
+    between braces."""
     cells = [setup_cell(root), *(_dressed(cell) for cell in read_text(root, stem))]
-    cells.insert(2, new_markdown_cell(id="effort"))  # below the opening
-    cells.append(new_markdown_cell(id="footer"))
+    effort = EFFORT.replace("COLAB", release.colab(stem, root))
+    cells.insert(2, new_markdown_cell(effort, id="effort"))  # below the opening
+    cells.append(new_markdown_cell(FOOTER, id="footer"))
     return normalise(new_notebook(cells=cells))
 
 
@@ -144,12 +160,10 @@ def stamp(notebook, facts):
     the opening and in the footer, for programs in the metadata.
 
     facts: {executed: date, device: words, torch: version, seconds: int}"""
-    sources = {
-        "effort": EFFORT.format(minutes=minutes(notebook), **facts),
-        "footer": FOOTER.format(**facts),
-    }
+    filled = facts | {"minutes": minutes(notebook)}
     for cell in notebook.cells:
-        cell.source = sources.get(cell.id, cell.source)
+        if cell.id in ("effort", "footer"):
+            cell.source = cell.source.format(**filled)
     notebook.metadata.cnnlib = facts
 
 

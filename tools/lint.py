@@ -9,7 +9,7 @@ from mdit_py_plugins.myst_blocks import myst_block_plugin
 from mdit_py_plugins.myst_role import myst_role_plugin
 
 from cnnlib.claims import CALL
-from tools.form import dumps, normalise, notebook_path, read_notebook
+from tools.form import GENERATED, dumps, normalise, notebook_path, read_notebook
 
 TAGS = {"hide-cell", "hide-input", "remove-input", "setup", "solution"}
 LINES = 15
@@ -57,7 +57,8 @@ def _code(cell, count):
         yield "not executed"
     elif cell.execution_count != count:
         yield f"executed as number {cell.execution_count}, not {count}: out of order"
-    if (length := len(cell.source.splitlines())) > LINES:
+    length = len(cell.source.splitlines())
+    if length > LINES and cell.id not in GENERATED:
         yield f"{length} lines of code; more than {LINES} are hard to read"
     if found := BANNED.search(cell.source.lower()):
         yield f"{found[0]} hides output from the tests"

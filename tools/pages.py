@@ -3,7 +3,8 @@
 usage: python -m tools.pages
 
 The pages in book/ include these fragments: the timeline of the networks, a card for
-each chapter, the ledger and its counts, the glossary, the run-times. A chapter of
+each chapter, the ledger and its counts, the glossary, the run-times, the networks and
+modules of cnnlib. A chapter of
 _toc.yml whose notebook does not exist yet is left out.
 """
 
@@ -13,11 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
-import yaml
 
-import cnnlib
 from cnnlib import claims
-from tools import form, glossary, ledger, timeline
+from tools import api, form, glossary, ledger, release, timeline
 
 ROOT = Path(__file__).resolve().parents[1]
 OPENING = re.compile(r"# (.+)\n\s*\n\*\*Question\.\*\*\s+((?:.+\n?)+)")
@@ -67,10 +66,12 @@ def main():
     homes = claims.homes(ROOT / "chapters")
     networks = timeline.networks(ROOT / "book" / "networks.yml")
     fragments = {
+        "api.md": api.page(ROOT),
         "cards.md": cards(chapters),
         "cite.md": citation(ROOT),
         "glossary.html": glossary.page(ROOT / "book" / "glossary.yml"),
         "facts.html": ledger.facts(statements),
+        "builders.html": api.networks(ROOT),
         "ledger.html": ledger.page(statements, homes, titles),
         "run-times.html": run_times(chapters),
         "timeline.html": timeline.figure(networks, titles),
@@ -87,20 +88,18 @@ def main():
 
 def citation(root):
     """How to cite the book, with the address of the repository from _config.yml."""
-    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    config = release.config(root)
     return CITATION.format(
         title=config["title"],
         year=config["copyright"],
-        version=cnnlib.__version__,
-        url=config["repository"]["url"],
+        version=release.version(root),
+        url=release.address(root),
     )
 
 
 def notebooks(root):
     """The existing notebooks of the chapters, in the order of _toc.yml."""
-    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
-    files = [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
-    paths = [root / f"{file}.ipynb" for file in files if file.startswith("chapters/")]
+    paths = [form.notebook_path(root, stem) for stem in release.chapters(root)]
     return [path for path in paths if path.is_file()]
 
 

@@ -1,29 +1,48 @@
-"""What the address of the repository decides: the address of the site and its 404 page.
+"""What the address of the repository decides on the site.
 
-GitHub Pages serves https://github.com/OWNER/NAME at https://OWNER.github.io/NAME/.
+That is the address of the site, its 404 page, and where two buttons lead.
+
+Colab opens the notebooks of the release, whose set-up cell fetches the library of the
+same release. The issue button opens the form "A statement is wrong".
 """
 
-from urllib.parse import urlsplit
+import sys
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # Sphinx has the root nowhere
+from tools import release
 
 MISSING = """<h1>This page does not exist</h1>
 <p>The address may be mistyped, or a chapter has moved. Go to the
 <a href="{root}book/index.html">first page</a>, look at the list of chapters beside this
 text, or <a href="{root}search.html">search the book</a>.</p>"""
+FORM = {"text": "Report an error", "tooltip": "A statement is wrong"}
 
 
 def setup(app):
     app.connect("config-inited", set_addresses)
+    app.connect("html-page-context", set_form, priority=900)  # after the theme's
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def set_addresses(app, config):
-    """Fill in every setting that follows from repository.url."""
-    repository = urlsplit(config.html_theme_options["repository_url"])
-    owner, name = repository.path.strip("/").split("/")
-    config.html_baseurl = f"https://{owner.lower()}.github.io/{name}/"
+    """Fill in every setting that follows from repository.url and the version."""
+    config.html_theme_options["repository_branch"] = release.tag()
+    config.html_baseurl = release.site()
     config.ogp_site_url = config.html_baseurl
-    config.notfound_urls_prefix = f"/{name}/"
+    config.notfound_urls_prefix = urlsplit(config.html_baseurl).path
     config.notfound_context = {
         "title": "Page not found",
         "body": MISSING.format(root=config.notfound_urls_prefix),
     }
+
+
+def set_form(app, pagename, templatename, context, doctree):
+    """Let the theme's issue button lead to the form, with the page filled in."""
+    page = quote(f"{pagename}.html", safe="")
+    url = f"{release.address()}/issues/new?template=statement.yml&page={page}"
+    for button in context.get("header_buttons", []):
+        for part in button.get("buttons", [button]):
+            if part.get("label") == "source-issues-button":
+                part |= FORM | {"url": url}

@@ -2,9 +2,9 @@
 
 An experiment is a function `run(**setting) -> dict of results` with the list of
 settings it is run for. `python -m cnnlib.experiments NAME` runs what is missing, one
-setting after the other, and writes all rows with their provenance to
-book/results/NAME.json. A chapter draws those rows and runs the same function once,
-small, in view.
+setting after the other, and writes all rows with their provenance to results/NAME.json
+beside this file. A chapter draws those rows and runs the same function once, small, in
+view.
 
 A result belongs to the code and the settings it was made with: both go into a
 fingerprint that is stored with it, and `load` refuses a result whose fingerprint is no
@@ -29,7 +29,7 @@ import torch
 
 from cnnlib import train
 
-RESULTS = Path(__file__).parents[2] / "book" / "results"
+RESULTS = Path(__file__).with_name("results")
 PROVENANCE = ("commit", "date", "machine", "torch", "seeds", "n")
 EXPERIMENTS = {}
 

@@ -2,11 +2,12 @@
 
 import re
 from html.parser import HTMLParser
-from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+from urllib.parse import quote, unquote, urldefrag, urljoin, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+import cnnlib
 from tests.browser.conftest import CHAPTERS, PAGES, SITE
 from tools.browser import sent
 
@@ -151,11 +152,20 @@ def test_light_or_dark_is_settled_before_the_page_is_drawn(visit, scheme):
 
 
 @pytest.mark.parametrize("path", CHAPTERS)
-def test_colab_opens_the_notebook_of_the_configured_repository(path, repository):
+def test_colab_opens_the_released_notebook(path, repository):
     place = urlsplit(repository).path
     notebook = path.replace(".html", ".ipynb")
-    colab = f"https://colab.research.google.com/github{place}/blob/main/{notebook}"
-    assert [link for link in Page(path).links if "//colab." in link] == [colab]
+    tag = f"v{cnnlib.__version__}"
+    colab = f"https://colab.research.google.com/github{place}/blob/{tag}/{notebook}"
+    # the theme's button, and the line below the opening
+    assert [link for link in Page(path).links if "//colab." in link] == [colab] * 2
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_the_issue_button_leads_to_the_form(path, repository):
+    page = quote(path, safe="")
+    form = f"{repository}/issues/new?template=statement.yml&page={page}"
+    assert [link for link in Page(path).links if "/issues/new" in link] == [form]
 
 
 def test_prose_has_65_to_75_characters_a_line(visit):
