@@ -26,7 +26,7 @@ def measured(value, spec=""):
     text = f"{value:{spec}}"
     if found := NOT_FINITE.search(text):
         raise ValueError(
-            f"the measured value is {found[0]}, not a finite number: look for a run that "
-            "diverged or a division by zero."
+            f"the measured value is {found[0]}, not a finite number: look for a run "
+            "that diverged or a division by zero."
         )
     return f"⟨{text}⟩"

@@ -20,8 +20,8 @@ LETTERS = {
     **{"convolution": "c", "addmm": "d", "native_batch_norm": "b", "avg_pool3d": "n"},
     **{"max_pool2d_with_indices": "m", "avg_pool2d": "a", "mean": "a", "cat": "&"},
     **{"relu": "r", "sigmoid": "s", "tanh": "t"},
-    **dict.fromkeys(["gelu", "silu", "elu", "leaky_relu", "hardtanh", "hardswish"], "x"),
-    **dict.fromkeys(["softplus", "_softmax", "_log_softmax", "_prelu_kernel"], "x"),
+    **{"gelu": "x", "silu": "x", "elu": "x", "leaky_relu": "x", "_prelu_kernel": "x"},
+    **{"hardtanh": "x", "hardswish": "x", "softplus": "x", "_softmax": "x"},
 }
 
 
@@ -59,7 +59,7 @@ LENET = "cs{0} cs{0} ds ds d"
 DENSE = "dr dr d"
 ALEXNET = "cr{0}m cr{0}m cr cr crm " + DENSE
 # Lin et al. 2014, 3.1: "Rectified linear unit is used as the activation function in the
-# multilayer perceptron", in its last layer too (eq. 2); 3.2: the maps of the classes are
+# multilayer perceptron", in its last layer too (eq. 2); 3.2: the classes' maps are
 # averaged and "the resulting vector is fed directly into the softmax layer".
 NIN = 3 * "cr"
 # Simonyan and Zisserman 2015, 2.1: "All hidden layers are equipped with the
@@ -158,9 +158,10 @@ for depth, layers in {
 for depth in (20, 32, 44, 56, 110):  # 6n + 2
     blocks = 3 * ((depth - 2) // 6,)
     EXPECTED[f"plain_cifar{depth}"] = (depth - 1) * "cbr" + HEAD
-    EXPECTED[f"resnet_cifar{depth}"] = residual("cbr", BASIC, SUBSAMPLING, blocks) + HEAD
-    units = residual("c", PREACT, SUBSAMPLING, blocks)
-    EXPECTED[f"preact_cifar{depth}"] = units + "br" + HEAD
+    body = residual("cbr", BASIC, SUBSAMPLING, blocks)
+    EXPECTED[f"resnet_cifar{depth}"] = body + HEAD
+    body = residual("c", PREACT, SUBSAMPLING, blocks)
+    EXPECTED[f"preact_cifar{depth}"] = body + "br" + HEAD
 
 UNLIKE_ITS_PAPER = {
     "lenet5": "C1 and C3 lack the squashing that the paper gives all layers up to F6"

@@ -358,6 +358,15 @@ def test_text_brings_an_edit_back(book):
     assert form.text_path(book, "tiny").read_text(encoding="utf-8") == expected
 
 
+def test_text_refuses_what_it_cannot_hold_and_keeps_the_old_text(book, capsys):
+    spoil(book, lambda nb: nb.cells[WORDS].update(source="One.\n\n+++\n\nTwo."))
+    assert run(book, "text", "tiny") == 1
+    assert (
+        "the markdown cell that begins with 'One.\\n\\n+++" in capsys.readouterr().err
+    )
+    assert form.text_path(book, "tiny").read_text(encoding="utf-8") == TINY
+
+
 @pytest.mark.parametrize(
     "alt", ["plain words", "a: b", "- dash", "'quoted'", "100 % # x", "[x", "7", "no"]
 )
@@ -410,8 +419,12 @@ def test_refresh_does_not_keep_outputs_of_other_code(book, capsys):
             "a cell has the option 'width'; only tags and alt are known",
         ),
         (f"{form.FRONT}\n```{{code-cell}}\n:alt: a: b\n\n1\n```\n", "at line 8"),
+        (
+            f"{form.FRONT}\n```{{raw-cell}}\n1\n```\n",
+            "a raw cell, which no chapter has",
+        ),
     ],
-    ids=["front", "option", "yaml"],
+    ids=["front", "option", "yaml", "raw"],
 )
 def test_a_malformed_text_is_named(book, text, complaint, capsys):
     form.text_path(book, "tiny").write_text(text, encoding="utf-8")
