@@ -264,11 +264,24 @@ def normalise(notebook):
         )
         for output in cell.get("outputs", []):
             output.pop("transient", None)
-            texts = output if "text" in output else output.get("data", {})
-            for key in texts:
-                if key.startswith("text") and isinstance(texts[key], str):
-                    texts[key] = ADDRESS.sub("0x0000", texts[key])
+            for holder, key in _texts(output):
+                holder[key] = ADDRESS.sub("0x0000", holder[key])
     return notebook
+
+
+def texts(output):
+    """Every text of an output, whatever its kind."""
+    return [holder[key] for holder, key in _texts(output)]
+
+
+def _texts(output):
+    """(dictionary, key) of every text of an output."""
+    holder = output if "text" in output else output.get("data", {})
+    return [
+        (holder, key)
+        for key, text in holder.items()
+        if key.startswith("text") and isinstance(text, str)
+    ]
 
 
 def _id(cell, seen):
