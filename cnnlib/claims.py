@@ -3,9 +3,9 @@
 `claims.yml` holds one entry per statement, and the answers to the exercises.
 A chapter measures and reports:
 
-    check("lenet/parameters", count)    # compare, show one line, or raise ClaimError
-    cite("lenet/reference")             # a statement that only a source can settle
-    check("lenet/exercise-c1", answer)  # an exercise: right, not yet, or not answered
+    check("lenet/parameters", count)  # compare, show one line, or raise ClaimError
+    cite("lenet/reference")           # a statement that only a source can settle
+    check("lenet/exercise-c1-connections", answer)  # right, not yet, or not answered
 
 Write the id as a literal string in a code cell: `homes` finds it there.
 """

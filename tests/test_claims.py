@@ -106,6 +106,21 @@ def test_chapters_show_known_ids_and_all_their_own():
     assert ours <= set(shown)
 
 
+def test_ids_quoted_anywhere_in_code_and_documents_exist(tracked):
+    known = {entry.id for entry in STATEMENTS + EXERCISES}
+    chapters = "|".join({entry.chapter for entry in STATEMENTS + EXERCISES})
+    # a chapter, a slash and a slug; neither a part of a path nor a file's name
+    quoted = re.compile(rf"(?<![\w/.-])(?:{chapters})/[a-z0-9-]+(?![\w/]|\.\w)")
+    texts = {
+        name: (ROOT / name).read_text(encoding="utf-8")
+        for name in tracked
+        if name.endswith((".md", ".py", ".yml")) and not name.startswith("tests/")
+    }
+    found = {(name, id) for name in texts for id in quoted.findall(texts[name])}
+    assert {(name, id) for name, id in found if id not in known} == set()
+    assert {"CONTRIBUTING.md", "cnnlib/claims.py"} <= {name for name, _ in found}
+
+
 # check() and cite(), on a ledger of their own
 
 LEDGER = """

@@ -598,7 +598,7 @@ OTHERS = {  # what another run may show: the cells changed, those of code that m
 
 
 def test_nbval_executes_a_chapter_as_the_tools_do_and_compares_all_of_it(book):
-    """The tiny chapter, whose measured values differ, passes; what else differs fails."""
+    """The tiny chapter passes although measured values differ; what else does fails."""
     for name, (change, _) in OTHERS.items():
         notebook = form.read_notebook(book, "tiny")
         change(notebook.cells)
