@@ -3,9 +3,9 @@
 `claims.yml` holds one entry per statement, and the answers to the exercises.
 A chapter measures and reports:
 
-    check("lenet/parameters", count)    # compare, show one line, or raise ClaimError
-    cite("lenet/reference")             # a statement that only a source can settle
-    check("lenet/exercise-c1", answer)  # an exercise: right, not yet, or not answered
+    check("lenet/parameters", count)  # compare, show one line, or raise ClaimError
+    cite("lenet/reference")           # a statement that only a source can settle
+    check("lenet/exercise-c1-connections", answer)  # right, not yet, or not answered
 
 Write the id as a literal string in a code cell: `homes` finds it there.
 """
@@ -13,6 +13,7 @@ Write the id as a literal string in a code cell: `homes` finds it there.
 import difflib
 import html
 import json
+import math
 import numbers
 import re
 import sys
@@ -153,6 +154,8 @@ def check(id, measured):
     corrected  the right value agrees, the notes' value does not
     imprecise  the right value agrees
     contested  the right value agrees, or the measurement lies inside the band
+
+    A measurement that is not finite settles nothing and is refused as well.
     """
     entry = _find(id)
     if isinstance(entry, Exercise):
@@ -160,6 +163,11 @@ def check(id, measured):
     if entry.settled == "cite":
         raise ClaimError(f"{id} is settled by its source: use cite({id!r}).")
     measured = _plain(measured)
+    if not _finite(measured):
+        raise ClaimError(
+            f"{id}: measured {measured!r}, but only finite numbers settle a statement: "
+            "look for a run that diverged or a division by zero."
+        )
     if reason := _refuted(entry, measured):
         raise ClaimError(
             f"{id}: measured {measured!r}, but {reason}; "
@@ -248,6 +256,12 @@ def _plain(value):
         f"cannot compare a {type(value).__name__}; pass a number, a truth value, "
         "a text, or a list of these."
     )
+
+
+def _finite(value):
+    if isinstance(value, tuple):
+        return all(map(_finite, value))
+    return isinstance(value, str) or math.isfinite(value)
 
 
 def shown(value):

@@ -106,6 +106,21 @@ def test_chapters_show_known_ids_and_all_their_own():
     assert ours <= set(shown)
 
 
+def test_ids_quoted_anywhere_in_code_and_documents_exist(tracked):
+    known = {entry.id for entry in STATEMENTS + EXERCISES}
+    chapters = "|".join({entry.chapter for entry in STATEMENTS + EXERCISES})
+    # a chapter, a slash and a slug; neither a part of a path nor a file's name
+    quoted = re.compile(rf"(?<![\w/.-])(?:{chapters})/[a-z0-9-]+(?![\w/]|\.\w)")
+    texts = {
+        name: (ROOT / name).read_text(encoding="utf-8")
+        for name in tracked
+        if name.endswith((".md", ".py", ".yml")) and not name.startswith("tests/")
+    }
+    found = {(name, id) for name in texts for id in quoted.findall(texts[name])}
+    assert {(name, id) for name, id in found if id not in known} == set()
+    assert {"CONTRIBUTING.md", "cnnlib/claims.py"} <= {name for name, _ in found}
+
+
 # check() and cite(), on a ledger of their own
 
 LEDGER = """
@@ -203,7 +218,6 @@ def test_check_shows_a_line_when_the_verdict_stands(line, id, measured):
         ("lenet/ratio", "9.68"),
         ("lenet/text", "max"),
         ("lenet/band", 0.69),
-        ("lenet/band", float("nan")),
         ("lenet/band", (0.75,)),
         ("lenet/holds", None),
         ("lenet/holds", 60000j),
@@ -212,6 +226,25 @@ def test_check_shows_a_line_when_the_verdict_stands(line, id, measured):
 def test_check_raises_when_the_verdict_falls(ledger, id, measured):
     with pytest.raises(ClaimError):
         check(id, measured)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize(
+    ("id", "wrap"),
+    [
+        ("lenet/band", float),
+        ("lenet/ratio", float),  # compared with a printed value
+        ("lenet/holds", float),  # compared with a tolerance
+        ("lenet/corrected", np.float32),
+        ("lenet/text", torch.tensor),
+        ("lenet/near", lambda value: np.array([100.0, value])),
+    ],
+)
+def test_check_refuses_what_is_not_finite_and_says_where_to_look(
+    ledger, id, wrap, value
+):
+    with pytest.raises(ClaimError, match=rf"^{id}: .*{value}.* a run that diverged or"):
+        check(id, wrap(value))
 
 
 @pytest.mark.parametrize(
@@ -289,6 +322,9 @@ def test_check_and_cite_are_not_confused(ledger):
         ("lenet/exercise-sum", 122304, "[exercise] Right. The answer is 122,304."),
         ("lenet/exercise-sum", 156, "[exercise] Not yet. Hint: Use C1."),
         ("lenet/exercise-sum", None, "[exercise] Not yet. Hint: Use C1."),
+        ("lenet/exercise-sum", float("nan"), "[exercise] Not yet. Hint: Use C1."),
+        ("lenet/exercise-rate", float("nan"), "[exercise] Not yet. Hint: Look at S2."),
+        ("lenet/exercise-rate", float("inf"), "[exercise] Not yet. Hint: Look at S2."),
         ("lenet/exercise-rate", 0.27, "[exercise] Right. The answer is 0.25."),
         ("lenet/exercise-rate", 0.28, "[exercise] Not yet. Hint: Look at S2."),
     ],

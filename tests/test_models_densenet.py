@@ -9,6 +9,7 @@ from cnnlib import costs
 from cnnlib.models.densenet import (
     DEPTHS,
     bottleneck_layer,
+    dense_stages,
     densenet,
     densenet_bc_cifar,
     densenet_cifar,
@@ -81,6 +82,18 @@ def test_layers_and_transition_by_hand():
     x = torch.randn(2, 30, 6, 9)
     assert bottleneck_layer(30, 12)(x).shape == (2, 42, 6, 9)
     assert transition(30, 15)(x).shape == (2, 15, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("compression", "kept"),
+    # section 3 has the floor of compression times channels: 3.5, 5.6 and 7
+    [(0.5, 3), (0.8, 5), (1, 7)],
+)
+def test_a_transition_keeps_no_fraction_of_a_channel(compression, kept):
+    stages, channels = dense_stages(plain_layer, (1, 1), 4, 3, compression)
+    x = torch.randn(1, 7, 4, 4)  # 4 channels of the stem and 3 of the first layer
+    assert stages["transition1"](x).shape == (1, kept, 2, 2)
+    assert channels == kept + 3
 
 
 @pytest.mark.parametrize(("layer", "convs"), [(plain_layer, 1), (bottleneck_layer, 2)])

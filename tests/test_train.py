@@ -48,6 +48,27 @@ def test_the_loss_is_the_mean_over_images_not_over_batches():
     assert row.train_loss == pytest.approx(expected, rel=0.02)  # bfloat16 on some CPUs
 
 
+def test_a_row_is_of_its_own_epoch_and_not_of_the_best_so_far():
+    images, net = separable(), small_net()
+    batches = data.Batches(images, 256)
+    losses, rights = [0.5, 2.0, 1.0], [10, 200, 30]
+
+    def loss(logits, y):
+        return 0 * logits.sum() + losses[len(rows)]
+
+    def answer(net, args, logits):
+        if not net.training:  # the right class for the first images alone
+            right = torch.arange(256) < rights[len(rows)]
+            return nn.functional.one_hot(torch.where(right, 0, 1) ^ images.labels, 2)
+
+    net.register_forward_hook(answer)
+    rows = []
+    for row in train.fit(net, batches, batches, 3, adam(net), loss):
+        rows.append(row)
+    assert [row.train_loss for row in rows] == losses
+    assert [row.test_accuracy for row in rows] == [right / 256 for right in rights]
+
+
 @pytest.mark.parametrize("schedule", ["one-cycle", "cosine", "constant"])
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(schedule):
     images = separable()

@@ -8,9 +8,11 @@ where they were executed; it also holds the outputs.
 """
 
 import hashlib
+import itertools
 import json
 import os
 import re
+import warnings
 from pathlib import Path
 
 import jupytext
@@ -62,6 +64,12 @@ EFFORT = (
     "*{minutes} minutes to read, ⟨{seconds}⟩ seconds to run.* [Run it in Colab](COLAB)"
 )
 FOOTER = "*Last executed ⟨{executed}⟩ on ⟨{device}, torch {torch}⟩ in ⟨{seconds} s⟩.*"
+REMEDY = (
+    "There is no place in a text for raw or empty cells, pictures pasted into "
+    "Markdown, control characters, Markdown lines that begin with +++, and code that "
+    "begins with : or ---; every fence must be closed, and a quoted ```{code-cell} "
+    "needs a fence of four backticks around it."
+)
 GENERATED = ("setup", "effort", "footer")  # ids of the cells that no author wrote
 WORDS_PER_MINUTE = 200
 MEASURED = re.compile(r"⟨[^⟩]*⟩")
@@ -92,49 +100,95 @@ def read_text(root, stem):
     path = text_path(root, stem)
     if not path.is_file():
         raise BookError(f"{path} does not exist: run make text CHAPTER={stem}.")
-    text = path.read_text(encoding="utf-8")
-    if not text.startswith(FRONT):
-        raise BookError(f"{path} does not begin with this front matter:\n{FRONT}")
     try:
-        cells = jupytext.reads(text, fmt="md:myst").cells
-    except (jupytext.myst.MystMetadataParsingError, yaml.YAMLError) as error:
+        return _parsed(path.read_text(encoding="utf-8"))
+    except BookError as error:
         raise BookError(f"{path}: {error}") from None
+
+
+def _parsed(text):
+    """MyST notebook text -> cells with the metadata of the text."""
+    if not text.startswith(FRONT):
+        raise BookError(f"the text does not begin with this front matter:\n{FRONT}")
+    try:
+        with warnings.catch_warnings(action="error", category=UserWarning):
+            cells = jupytext.reads(text, fmt="md:myst").cells
+    except (
+        jupytext.myst.MystMetadataParsingError,
+        nbformat.ValidationError,
+        yaml.YAMLError,
+        UserWarning,
+    ) as error:
+        raise BookError(f"{error}") from None
     for cell in cells:
+        if cell.cell_type == "raw":
+            raise BookError(f"a raw cell, which no chapter has:\n{cell.source[:200]}")
         if unknown := cell.metadata.keys() - {"tags", "alt"}:
             raise BookError(
-                f"{path}: a cell has the option {min(unknown)!r}; "
+                f"a cell has the option {min(unknown)!r}; "
                 f"only tags and alt are known:\n{cell.source[:200]}"
             )
     return cells
 
 
 def text_of(cells):
-    """Cells with the metadata of the text -> MyST notebook text."""
+    """Cells with the metadata of the text -> MyST notebook text.
+
+    Raises BookError where the text would give other cells back."""
     parts, after_markdown = [FRONT], False
     for cell in cells:
         options = {k: cell.metadata[k] for k in ("tags", "alt") if k in cell.metadata}
         if cell.cell_type == "markdown":
             if options or after_markdown:
                 parts.append(f"+++ {json.dumps(options)}\n" if options else "+++\n")
-            parts.append(cell.source.strip() + "\n")
+            parts.append(_trimmed(cell.source) + "\n")
         else:
-            fence = "````" if "```" in cell.source else "```"
+            ticks = max(map(len, re.findall("`+", cell.source)), default=0)
+            fence = "`" * max(3, ticks + 1)
             header = "".join(f":{k}: {_inline(v)}\n" for k, v in options.items())
             body = f"{header}\n{cell.source}" if header else cell.source
             parts.append(f"{fence}{{code-cell}}\n{body.rstrip()}\n{fence}\n")
         after_markdown = cell.cell_type == "markdown"
-    return "\n".join(parts)
+    text = "\n".join(parts)
+    _survive(cells, text)
+    return text
+
+
+def _survive(cells, text):
+    """Raises BookError, naming the first cell that `text` does not hold as it is."""
+    try:
+        found = _parsed(text.encode("utf-8", "replace").decode())
+    except BookError as error:
+        why = str(error).splitlines()[0]
+        raise BookError(f"a text cannot hold these cells ({why}). {REMEDY}") from None
+    for cell, again in itertools.zip_longest(cells, found):
+        if cell is None or again is None or _content(cell) != _content(again):
+            cell = cell or again
+            raise BookError(
+                f"a text cannot hold the {cell.cell_type} cell that begins with "
+                f"{_trimmed(cell.source)[:60]!r}. {REMEDY}"
+            )
+
+
+def _content(cell):
+    """All that an author put into a cell; blank lines around it mean nothing."""
+    pasted = cell.get("attachments", {})
+    return cell.cell_type, _trimmed(cell.source), cell.metadata, pasted
+
+
+def _trimmed(source):
+    """The source without blank lines around it."""
+    return re.sub(r"\A(?:[ \t]*\n)+", "", source.rstrip())
 
 
 def _inline(value):
     """A value as YAML on one line: plain where YAML reads it back, else quoted."""
-    if isinstance(value, list):
-        return f"[{', '.join(value)}]"
+    plain = f"[{', '.join(value)}]" if isinstance(value, list) else value
     try:
-        plain = yaml.safe_load(f"x: {value}") == {"x": value}
+        same = yaml.safe_load(f"x: {plain}") == {"x": value}
     except yaml.YAMLError:
-        plain = False
-    return value if plain else json.dumps(value, ensure_ascii=False)
+        same = False
+    return plain if same else json.dumps(value, ensure_ascii=False)
 
 
 def setup_cell(root=ROOT):
@@ -224,11 +278,24 @@ def normalise(notebook):
         )
         for output in cell.get("outputs", []):
             output.pop("transient", None)
-            texts = output if "text" in output else output.get("data", {})
-            for key in texts:
-                if key.startswith("text") and isinstance(texts[key], str):
-                    texts[key] = ADDRESS.sub("0x0000", texts[key])
+            for holder, key in _texts(output):
+                holder[key] = ADDRESS.sub("0x0000", holder[key])
     return notebook
+
+
+def texts(output):
+    """Every text of an output, whatever its kind."""
+    return [holder[key] for holder, key in _texts(output)]
+
+
+def _texts(output):
+    """(dictionary, key) of every text of an output."""
+    holder = output if "text" in output else output.get("data", {})
+    return [
+        (holder, key)
+        for key, text in holder.items()
+        if key.startswith("text") and isinstance(text, str)
+    ]
 
 
 def _id(cell, seen):

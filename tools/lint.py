@@ -9,6 +9,7 @@ from mdit_py_plugins.myst_blocks import myst_block_plugin
 from mdit_py_plugins.myst_role import myst_role_plugin
 
 from cnnlib.claims import CALL
+from tools.comparison import not_finite
 from tools.form import GENERATED, dumps, normalise, notebook_path, read_notebook
 
 TAGS = {"hide-cell", "hide-input", "remove-input", "setup", "solution"}
@@ -71,6 +72,7 @@ def _outputs(cell):
             yield f"stored error {output.ename}: {output.evalue}"
         if output.get("name") == "stderr":
             yield f"stored stderr {output.text.strip()[:60]!r}"
+        yield from not_finite(output)
         if "image/svg+xml" in data:
             yield "an SVG picture, which no two runs write alike; show a PNG"
         if any(kind.startswith("image/") for kind in data) and not (

@@ -52,9 +52,8 @@ def _comparable(cell):
 
 def bring_back(root, stem):
     """Write the text of a chapter anew from its notebook."""
-    cells = form.authored(form.read_notebook(root, stem))
-    path, text = form.text_path(root, stem), form.text_of(cells)
-    form.write(path, text)
+    path = form.text_path(root, stem)
+    form.write(path, form.text_of(form.authored(form.read_notebook(root, stem))))
     print(f"{path} holds the notebook's cells; make chapter CHAPTER={stem} runs them")
 
 
