@@ -16,7 +16,10 @@ from tools.form import MEASURED, texts
 
 PICTURES = {"image/png", "image/jpeg"}
 SIDE = 8  # pixels of the thumbnail
-BITS = 6  # of SIDE * SIDE that two renderings of one picture may differ in
+# Of SIDE * SIDE, that two renderings of one picture may differ in. Seen in November 2026:
+# up to 4 in another font, 2 under matplotlib 3.10.0, 2 in float32 instead of bfloat16,
+# and 10 or more between two pictures of the book of like size.
+BITS = 6
 STRETCH = 0.05  # by which their width and height may differ
 
 
