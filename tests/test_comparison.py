@@ -110,6 +110,17 @@ def test_another_picture_is_noticed(draw, other):
     assert list(differences([output(other)], [output(draw)]))
 
 
+def test_of_a_measured_picture_the_size_alone_counts():
+    stored, other, wider = (
+        output(curves),
+        output(rising_curves),
+        output(curves, dpi=120),
+    )
+    assert list(differences([other], [stored], measured=True)) == []
+    faults = list(differences([wider], [stored], measured=True))
+    assert [fault.split(" of ")[0] for fault in faults] == ["the width", "the height"]
+
+
 def test_the_pictures_of_the_book_are_told_apart():
     fingerprints = []
     for stem in form.stems(folder=form.NOTEBOOKS, suffix=".ipynb"):

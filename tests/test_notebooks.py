@@ -590,6 +590,13 @@ OTHERS = {  # what another run may show: the cells changed, those of code that m
         lambda cells: picture(cells[PICTURE]).update({"image/png": ramp(turn=90)}),
         (2,),
     ),
+    "measured-picture": (
+        lambda cells: (
+            picture(cells[PICTURE]).update({"image/png": ramp(turn=90)}),
+            cells[PICTURE].metadata.tags.append("measured"),
+        ),
+        (),
+    ),
     "wider-picture": (
         lambda cells: picture(cells[PICTURE]).update({"image/png": ramp(width=290)}),
         (2,),

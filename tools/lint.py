@@ -12,7 +12,7 @@ from cnnlib.claims import CALL
 from tools.comparison import not_finite
 from tools.form import GENERATED, dumps, normalise, notebook_path, read_notebook
 
-TAGS = {"hide-cell", "hide-input", "remove-input", "setup", "solution"}
+TAGS = {"hide-cell", "hide-input", "measured", "remove-input", "setup", "solution"}
 LINES = 15
 FACTS = {"executed", "device", "torch", "seconds"}
 # nbval's comments switch the comparison off; it cannot follow outputs that change
