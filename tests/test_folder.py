@@ -13,7 +13,8 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from cnnlib.data import DataError
-from cnnlib.folder import FolderBatches, image_folder, open_picture
+from cnnlib.folder import FolderBatches, image_folder
+from cnnlib.pictures import open_picture
 
 WORKERS = [  # what PyTorch and Python may say about processes, not what is tested
     pytest.mark.filterwarnings("ignore:This DataLoader will create"),

@@ -284,28 +284,23 @@ def test_workers_are_no_more_than_the_cores_of_all_processes(monkeypatch):
 
 
 def test_a_small_shared_memory_is_noticed_before_workers_are_killed(
-    monkeypatch, tmp_path, pictures
+    run, pictures, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(options, "SHARED_MEMORY", tmp_path)
-    monkeypatch.setattr(options, "_cores", lambda: 4)
     usage = type(shutil.disk_usage(tmp_path))
-    where = ["resnet18", "--data", str(pictures)]
-
-    def check(megabytes, *more, world_size=1):
-        free = usage(0, 0, megabytes * 10**6)
-        monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
-        monkeypatch.setattr(sys, "argv", ["train", *where, *more])
-        options.check(options.parse(""), world_size)
-
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 64_000_000))
     # 4 workers with 2 batches each and 2 in the loop, 128 x 3 x 224 x 224 bytes
-    with pytest.raises(ValueError, match=r"4 workers need 192 MB .* has 64 MB free"):
-        check(64)
-    check(194)
-    check(64, "--workers", "0")
-    check(64, "--batch-size", "32")
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")  # two processes, 2 workers, 64 each
-    with pytest.raises(ValueError, match=r"2 workers need 115 MB .* has 64 MB free"):
-        check(64, world_size=2)
+    with pytest.raises(ValueError, match=r"--workers 4 needs 192 MB .* has 64 MB free"):
+        options.check_shared_memory(4, 128, 224, total=10_000)
+    for fits in [(0, 128, 224, 10_000), (4, 32, 224, 10_000), (4, 128, 224, 400)]:
+        options.check_shared_memory(*fits)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 2_000_000))
+    where = ["--data", pictures, "--workers", "1"]
+    with pytest.raises(SystemExit, match=r"--workers 1 needs 3 MB .* has 2 MB free"):
+        run("resnet18", *where)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+    with pytest.raises(ValueError, match=r"--workers 1 needs 4 MB .* has 2 MB free"):
+        options.check_shared_memory(1, 8, 79, total=10_000)
 
 
 def test_what_goes_wrong_in_a_worker_ends_in_one_line(pictures, tmp_path):

@@ -19,7 +19,20 @@ from tqdm import tqdm
 
 from cnnlib import data, folder, models, train
 from cnnlib.train import checkpoints
-from cnnlib.train.options import INITS, OPTIMIZERS, check, parse
+from cnnlib.train.options import (
+    INITS,
+    OPTIMIZERS,
+    check,
+    check_shared_memory,
+    parse,
+)
+
+# What PyTorch says where another process has ended: what that means
+LOST = {
+    "DataLoader worker": "a process that decodes pictures was killed, probably for "
+    "want of memory: choose fewer --workers or a smaller --batch-size.",
+    "by peer": "another process of this run has ended; its own message says why.",
+}
 
 
 def main():
@@ -34,12 +47,10 @@ def main():
     except (ValueError, FloatingPointError, OSError) as problem:
         sys.exit(f"cnnlib.train: {str(problem).strip().splitlines()[-1]}")
     except RuntimeError as problem:
-        if not str(problem).startswith("DataLoader worker"):
-            raise
-        sys.exit(
-            "cnnlib.train: a process that decodes pictures was killed, probably for "
-            "want of memory: choose fewer --workers or a smaller --batch-size."
-        )
+        for said, meant in LOST.items():
+            if said in str(problem):
+                sys.exit(f"cnnlib.train: {meant}")
+        raise
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()
@@ -68,10 +79,8 @@ def run(options, rank, world_size):
     settings = {name: str(value) for name, value in vars(options).items()}
     for name in ("checkpoints", "workers"):  # change nothing
         del settings[name]
-    if rank == 0:
-        checkpoints.prepare(options.checkpoints)
     saved = {"settings": settings, "model": model}
-    rows = _resume(options.checkpoints, saved, net, optimizer, world_size)
+    rows = _resume(options.checkpoints, saved, net, optimizer, rank, world_size)
     if rank == 0:
         count = sum(p.numel() for p in net.parameters())
         if options.data:
@@ -117,6 +126,9 @@ def _batches(options, rank, world_size):
         training, held_out = folder.image_folder(
             options.data, size, workers=options.workers, **common
         )
+        check_shared_memory(
+            options.workers, common["batch_size"], size, len(training.share)
+        )
         names, mean, std = training.classes, folder.MEAN, folder.STD
     else:
         pictures = data.fashion_mnist(options.images, options.tests)
@@ -151,12 +163,15 @@ def _found(root, training, held_out):
     return f"{root}: {', '.join(parts)}" + f"; left out: {left}" * bool(left)
 
 
-def _resume(where, saved, net, optimizer, world_size):
+def _resume(where, saved, net, optimizer, rank, world_size):
     """Bring net and optimiser to the state of the last checkpoint; its rows."""
-    found = [checkpoints.latest(where)]
+    state = _last(where) if rank == 0 else None
     if world_size > 1:  # the folder may be on the first host alone
+        found = [state]
         distributed.broadcast_object_list(found)
-    (state,) = found
+        (state,) = found
+    if isinstance(state, OSError):
+        raise state
     if state is None:
         return []
     if changed := _change(state, saved):
@@ -167,6 +182,16 @@ def _resume(where, saved, net, optimizer, world_size):
     net.load_state_dict(state["net"])
     optimizer.load_state_dict(state["optimizer"])
     return state["rows"]
+
+
+def _last(where):
+    """The last checkpoint in the folder `where`, None without one, or the OSError that
+    stands in the way of more."""
+    try:
+        checkpoints.prepare(where)
+    except OSError as problem:
+        return problem
+    return checkpoints.latest(where)
 
 
 def _change(state, saved):

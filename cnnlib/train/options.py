@@ -91,20 +91,20 @@ def check(options, world_size):
             f"--workers {options.workers}: choose at most {_cores()}, the number of "
             "cores; the results are the same."
         )
-    if options.data and options.workers and SHARED_MEMORY.is_dir():
-        _check_shared_memory(options, options.batch_size // world_size)
 
 
-def _check_shared_memory(options, batch_size):
+def check_shared_memory(workers, batch_size, size, total):
     """Workers hand their batches over in shared memory, and are killed where there is
-    no room: each has two under way, and the loop two in its hands."""
-    size = models.find(options.network).input_shape[1]
-    batches = (2 * options.workers + 2) * _processes()
-    needed = batches * batch_size * 3 * size**2 // 10**6
+    no room, so ValueError refuses it: each has two under way, the loop two in hand, and
+    there are no more than `total` pictures."""
+    if not workers or not SHARED_MEMORY.is_dir():
+        return
+    pictures = _processes() * min(batch_size * (2 * workers + 2), total)
+    needed = pictures * 3 * size**2 // 10**6
     free = shutil.disk_usage(SHARED_MEMORY).free // 10**6
-    if needed >= free:
+    if needed > free:
         raise ValueError(
-            f"{options.workers} workers need {needed} MB of shared memory for batches "
+            f"--workers {workers} needs {needed} MB of shared memory for batches "
             f"of {batch_size}, and {SHARED_MEMORY} has {free} MB free: choose fewer "
             "--workers (0 need none), a smaller --batch-size, or give it more room "
             "(docker run --shm-size)."
