@@ -95,8 +95,9 @@ class FolderBatches:
             batch_size,
             sampler=_Keys(self.share),
             num_workers=workers,
+            persistent_workers=workers > 0,  # to start one takes seconds
             collate_fn=_collate,
-            generator=self.generator,
+            generator=torch.Generator(),  # for seeds of workers, which nothing asks
         )
 
     def __len__(self):

@@ -16,7 +16,7 @@ from cnnlib.data import DataError
 from cnnlib.folder import FolderBatches, image_folder
 from cnnlib.pictures import open_picture
 
-WORKERS = [  # what PyTorch and Python may say about processes, not what is tested
+PROCESSES = [  # what PyTorch and Python may say about processes, not what is tested
     pytest.mark.filterwarnings("ignore:This DataLoader will create"),
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded"),
 ]
@@ -229,8 +229,13 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=WORKERS)])
+@pytest.mark.parametrize(
+    ("damage", "workers"),
+    [
+        *[(damage, 0) for damage in DAMAGES],
+        pytest.param("png-with-a-broken-chunk", 1, marks=PROCESSES),
+    ],
+)
 def test_a_damaged_picture_is_named_in_one_line(damage, workers, pictures):
     (pictures / "train" / "red" / "3.png").write_bytes(DAMAGES[damage])
     batches, _ = image_folder(pictures, 28, batch_size=24, workers=workers)
@@ -404,7 +409,7 @@ def equal(ours, theirs):
     )
 
 
-@pytest.mark.parametrize("workers", [pytest.param(n, marks=WORKERS) for n in (1, 4)])
+@pytest.mark.parametrize("workers", [pytest.param(n, marks=PROCESSES) for n in (1, 4)])
 def test_batches_do_not_depend_on_the_number_of_workers(workers, noise):
     assert equal(passes(noise, 3, workers=workers), passes(noise, 3))
 
