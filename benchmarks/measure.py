@@ -26,7 +26,6 @@ class Slices:
     def __init__(self, batches, parts):
         self.steps = len(batches) // parts
         self.device, self.world_size = batches.device, 1
-        self.count = self.steps * batches.batch_size
         self.endless = itertools.chain.from_iterable(itertools.repeat(batches))
 
     def __len__(self):

@@ -12,6 +12,7 @@ import hashlib
 import lzma
 import os
 import struct
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -181,9 +182,9 @@ class Batches:
     (bilinear), random crop of a picture padded by `crop` black pixels, and a
     left-right flip of half the pictures.
 
-    With `world_size` processes each sees the batches of its own `rank`: disjoint
-    shares of the same shuffled order, equally many images each. `seed` fixes order
-    and augmentation; every pass over the batches continues the random stream.
+    With `world_size` processes each sees the batches of its own `rank`, a `Share`.
+    `seed` fixes order and augmentation, which are those that one process would make of
+    the same images; every pass over the batches continues the random stream.
     """
 
     def __init__(
@@ -202,31 +203,22 @@ class Batches:
     ):
         images, labels = data
         _check(images, labels)
-        if not 0 <= rank < world_size:
-            raise ValueError(f"rank={rank} is not between 0 and {world_size - 1}.")
         self.device = torch.device(device)
         self.images = images.to(self.device)
         self.labels = labels.to(self.device)
-        self.batch_size, self.shuffle = batch_size, shuffle
+        self.batch_size = batch_size
         self.flip, self.crop, self.size = flip, crop, size
         self.rank, self.world_size = rank, world_size
         self.generator = torch.Generator().manual_seed(seed)
-
-    @property
-    def count(self):
-        """Images that one pass of this process sees."""
-        return len(self.images) // self.world_size
+        self.share = Share(len(images), shuffle, self.generator, rank, world_size)
 
     def __len__(self):
-        return -(-self.count // self.batch_size)
+        return -(-len(self.share) // self.batch_size)
 
     def __iter__(self):
-        total = len(self.images)
-        order = torch.arange(total)
-        if self.shuffle:
-            order = torch.randperm(total, generator=self.generator)
-        mine = order[self.rank :: self.world_size][: self.count].to(self.device)
-        for index in mine.split(self.batch_size):
+        mine = self.share.draw().to(self.device)
+        for start in range(0, len(mine), self.batch_size):
+            index = mine[start : start + self.batch_size]
             yield self._prepare(self.images[index]), self.labels[index]
 
     def _prepare(self, images):
@@ -237,7 +229,7 @@ class Batches:
         if self.crop:
             x = self._crop(x)
         if self.flip:
-            flipped = torch.rand(len(x), generator=self.generator) < 0.5
+            flipped = self._random(torch.rand, len(x)) < 0.5
             flipped = flipped.to(self.device).view(-1, 1, 1, 1)
             x = torch.where(flipped, x.flip(-1), x)
         return x
@@ -246,13 +238,52 @@ class Batches:
         """A window of the original size at a random place of the padded picture."""
         height, width = x.shape[2:]
         padded = F.pad(x, [self.crop] * 4, value=-MEAN / STD)
-        places = (len(x), 2)
-        offset = torch.randint(2 * self.crop + 1, places, generator=self.generator)
+        offset = self._random(partial(torch.randint, 2 * self.crop + 1), len(x), 2)
         top, left = offset.to(self.device).T
         rows = top.view(-1, 1, 1) + torch.arange(height, device=self.device).view(-1, 1)
         columns = left.view(-1, 1, 1) + torch.arange(width, device=self.device)
         which = torch.arange(len(x), device=self.device).view(-1, 1, 1)
         return padded[which, :, rows, columns].permute(0, 3, 1, 2)
+
+    def _random(self, draw, count, *shape):
+        """Random numbers for `count` images of this process: drawn for the images of
+        all processes, which have the same stream, and dealt out as the images are."""
+        everyone = (count * self.world_size, *shape)
+        return draw(everyone, generator=self.generator)[self.rank :: self.world_size]
+
+
+class Share:
+    """The images, of `total`, that process `rank` of `world_size` sees in a pass.
+
+    Shuffled, to train: equally many for each process, because they take their steps
+    together; the images left over, fewer than `world_size`, are others in each pass.
+    In order, to evaluate: every image in exactly one share.
+
+    Raises ValueError where a rank does not exist or would have nothing to train on.
+    """
+
+    def __init__(self, total, shuffle, generator, rank=0, world_size=1):
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank={rank} is not between 0 and {world_size - 1}.")
+        if shuffle and total < world_size:
+            raise ValueError(
+                f"{world_size} processes cannot share a training set of {total}: start "
+                "fewer, or give each at least one picture."
+            )
+        self.shuffle, self.generator = shuffle, generator
+        self.rank, self.world_size = rank, world_size
+        self.total = total
+        self.used = total - total % world_size if shuffle else total  # in a pass
+
+    def __len__(self):
+        return len(range(self.rank, self.used, self.world_size))
+
+    def draw(self):
+        """The indices of one pass, int64 (len,)."""
+        order = torch.arange(self.total)
+        if self.shuffle:
+            order = torch.randperm(self.total, generator=self.generator)
+        return order[: self.used][self.rank :: self.world_size]
 
 
 def _check(images, labels):

@@ -4,6 +4,7 @@ import runpy
 import subprocess
 
 import pytest
+from PIL import Image
 
 from tools.execute import OFFLINE, scratch
 from tools.form import ROOT
@@ -40,3 +41,17 @@ def extension():
         return module
 
     return load
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of twelve red and twelve blue pictures to train with, four of each to
+    test."""
+    root = tmp_path / "pictures"
+    for part, count in (("train", 12), ("val", 4)):
+        for name, colour in (("blue", (0, 0, 200)), ("red", (200, 0, 0))):
+            (root / part / name).mkdir(parents=True)
+            for i in range(count):
+                picture = Image.new("RGB", (40 + i, 50), colour)
+                picture.save(root / part / name / f"{i}.png")
+    return root

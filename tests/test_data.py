@@ -121,23 +121,59 @@ def test_shuffling_keeps_every_image_and_depends_on_the_seed_alone():
     assert not torch.equal(first, second)
 
 
-def test_ranks_see_disjoint_shares_of_one_order():
+def labels(batches):
+    return torch.cat([y for _, y in batches])
+
+
+def test_ranks_train_on_disjoint_shares_of_one_order():
     images = some(101)
     shares = [
-        torch.cat(
-            [
-                y
-                for _, y in data.Batches(
-                    images, 7, shuffle=True, rank=rank, world_size=4
-                )
-            ]
-        )
+        labels(data.Batches(images, 7, shuffle=True, rank=rank, world_size=4))
         for rank in range(4)
     ]
     assert [len(share) for share in shares] == [25] * 4
     assert len(torch.cat(shares).unique()) == 100
     with pytest.raises(ValueError, match="rank=4"):
         data.Batches(images, rank=4, world_size=4)
+
+
+def test_the_images_left_over_are_others_in_each_pass():
+    batches = data.Batches(some(5), shuffle=True, world_size=3)
+    assert {index for _ in range(20) for index in labels(batches).tolist()} == {
+        *range(5)
+    }
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 101])
+@pytest.mark.parametrize("world_size", [1, 2, 3, 8])
+def test_ranks_test_every_image_exactly_once(count, world_size):
+    images, seen = some(count), []
+    for rank in range(world_size):
+        batches = data.Batches(images, 3, rank=rank, world_size=world_size)
+        found = [y for _, y in batches]
+        assert len(found) == len(batches) and all(len(y) for y in found)
+        seen += torch.cat([torch.empty(0, dtype=torch.int64), *found]).tolist()
+    assert sorted(seen) == list(range(count))
+
+
+def test_too_few_images_to_train_on_are_refused():
+    with pytest.raises(
+        ValueError, match="3 processes cannot share a training set of 2"
+    ):
+        data.Batches(some(2), shuffle=True, world_size=3)
+
+
+def test_images_are_augmented_as_one_process_would():
+    images = some(48)
+    options = {"shuffle": True, "flip": True, "crop": 3, "seed": 5}
+    shares = [
+        list(data.Batches(images, 8, rank=rank, world_size=2, **options))
+        for rank in (0, 1)
+    ]
+    alone = list(data.Batches(images, 16, **options))
+    for (x0, y0), (x1, y1), (x, y) in zip(*shares, alone, strict=True):
+        assert torch.equal(torch.stack([x0, x1], 1).flatten(0, 1), x)
+        assert torch.equal(torch.stack([y0, y1], 1).flatten(), y)
 
 
 def test_flips_mirror_about_half_of_the_images():

@@ -108,6 +108,56 @@ def test_evaluate_counts_right_answers():
     assert train.evaluate(always_one, data.Batches(images, 3)) == 0.5
 
 
+# In each of two processes: accuracy on few images, the loss of one pass, running means.
+SHARED = """
+import os, sys, torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+from cnnlib import data, train
+folder, rank, world_size = sys.argv[1], int(sys.argv[2]), 2
+distributed.init_process_group(
+    "gloo", f"file://{folder}/meet", rank=rank, world_size=world_size
+)
+images, labels, net = torch.load(f"{folder}/given", weights_only=False)
+share = {"rank": rank, "world_size": world_size}
+net = DistributedDataParallel(net)
+training = data.Batches((images[:20], labels[:20]), 5, shuffle=True, **share)
+still = torch.optim.SGD(net.parameters(), lr=0.0)
+found = {}
+for count in (1, 2, 7):
+    few = data.Batches((images[:count], labels[:count]), 2, **share)
+    (row,) = train.fit(net, training, few, 1, still, schedule="constant")
+    found[count] = row[1:3]
+means = [b.tolist() for b in net.module.buffers()]
+torch.save([found, means], f"{folder}/rank{rank}")
+distributed.destroy_process_group()
+"""
+
+
+def test_two_processes_count_every_image_once_with_one_network(tmp_path):
+    torch.manual_seed(0)
+    images, labels = separable(20)
+    labels[:7] = torch.tensor([0, 1, 1, 0, 0, 0, 1])
+    net = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(64, 2))
+    nn.init.zeros_(net[2].weight)
+    net[2].bias.data = torch.tensor([1.0, 0.0])  # always class 0
+    torch.save((images, labels, net), tmp_path / "given")
+    command = [sys.executable, "-c", SHARED, str(tmp_path)]
+    others = [subprocess.Popen([*command, str(rank)]) for rank in (0, 1)]
+    assert [other.wait(timeout=300) for other in others] == [0, 0]
+    (found, means), other = (torch.load(tmp_path / f"rank{rank}") for rank in (0, 1))
+    assert [found, means] == other
+    assert [accuracy for _, accuracy in found.values()] == [
+        1,
+        0.5,
+        pytest.approx(4 / 7),
+    ]
+    logits = torch.tensor([[1.0, 0.0]]).expand(20, 2)
+    expected = nn.functional.cross_entropy(logits, labels).item()
+    for loss, _ in found.values():
+        assert loss == pytest.approx(expected, rel=0.02)
+
+
 def test_training_happens_in_train_mode_and_evaluation_in_eval_mode():
     images, net, modes = separable(64), small_net(), []
     net.register_forward_pre_hook(lambda net, args: modes.append(net.training))

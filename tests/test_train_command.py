@@ -1,6 +1,7 @@
 """python -m cnnlib.train: several processes, interrupted runs, folders of pictures."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,13 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from cnnlib import models, train
-from cnnlib.data import DataError
-from cnnlib.folder import image_folder
+from cnnlib import data, folder, models, train
 from cnnlib.train import __main__ as command
-from cnnlib.train import checkpoints
+from cnnlib.train import checkpoints, options
 
-SMALL = ["lenet", "--images", "512", "--tests", "64", "--batch-size", "64"]
+SMALL = ["lenet", "--images", "512", "--tests", "63", "--batch-size", "64"]
 ENV = os.environ | {"CNNLIB_PRECISION": "float32", "OMP_NUM_THREADS": "1"}
 # Runs the command in each process and keeps what that process saw and ended with.
 WITNESS = """
@@ -58,12 +57,12 @@ def same(ours, theirs, **tolerance):
 def test_two_processes_share_the_images_and_end_as_one_would(run, tmp_path):
     script = tmp_path / "witness.py"
     script.write_text(WITNESS)
-    options = [*SMALL, "--epochs", "2", "--init", "glorot"]
+    chosen = [*SMALL, "--epochs", "2", "--init", "glorot"]
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
     there = ["--checkpoints", str(tmp_path / "there")]
     address = ["--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
     subprocess.run(
-        [*launch, *address, script, tmp_path, *options, *there],
+        [*launch, *address, script, tmp_path, *chosen, *there],
         env=ENV | {"PYTHONPATH": "."},
         check=True,
         capture_output=True,
@@ -73,7 +72,7 @@ def test_two_processes_share_the_images_and_end_as_one_would(run, tmp_path):
     for epoch in (slice(0, 256), slice(256, 512)):
         assert not set(seen0[epoch]) & set(seen1[epoch])
     same(net0, net1, rtol=0, atol=0)
-    same(run(*options).state_dict(), net0, rtol=1e-4, atol=1e-5)
+    same(run(*chosen).state_dict(), net0, rtol=1e-4, atol=1e-5)
     alone, shared = (
         checkpoints.latest(tmp_path / name)["rows"] for name in ("here", "there")
     )
@@ -128,6 +127,15 @@ def test_a_checkpoint_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatc
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="has no full device")
+def test_a_full_disk_is_named_and_the_checkpoint_before_it_kept(tmp_path):
+    kept = checkpoints.save(tmp_path, 1, {"w": torch.zeros(9)})
+    (tmp_path / "epoch-0002.new").symlink_to("/dev/full")
+    with pytest.raises(OSError, match=r"epoch-0002\.pt cannot be written \(No space"):
+        checkpoints.save(tmp_path, 2, {"w": torch.zeros(9)})
+    assert list(tmp_path.iterdir()) == [kept]
+
+
 class Trap:
     def __reduce__(self):
         return os.mkdir, ("trapped",)
@@ -154,50 +162,71 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
     assert not (tmp_path / "trapped").exists()
 
 
-@pytest.fixture
-def pictures(tmp_path):
-    """Twelve red and twelve blue pictures to train with, four of each to test."""
-    root = tmp_path / "pictures"
-    for part, count in (("train", 12), ("val", 4)):
-        for name, colour in (("blue", (0, 0, 200)), ("red", (200, 0, 0))):
-            (root / part / name).mkdir(parents=True)
-            for i in range(count):
-                picture = Image.new("RGB", (40 + i, 50), colour)
-                picture.save(root / part / name / f"{i}.png")
-    return root
-
-
 def test_a_folder_of_pictures_is_learnt(run, pictures, tmp_path):
-    options = ["--workers", "0", "--batch-size", "8", "--epochs", "4", "--lr", "0.01"]
+    options = ["--workers", "0", "--batch-size", "8", "--epochs", "4"]
     run("alexnet_small", "--data", pictures, *options)
     rows = checkpoints.latest(tmp_path / "here")["rows"]
     assert rows[-1][2] == 1.0
     assert rows[-1][1] < rows[0][1]
 
 
-def test_processes_share_a_folder(pictures):
-    seen = []
-    for rank in (0, 1):
-        options = {"batch_size": 5, "rank": rank, "world_size": 2}
-        train_set, test_set = image_folder(pictures, 28, **options)
-        train_set.generator.manual_seed(0)
-        seen += [set(train_set.loader.sampler)]
-        x, _ = next(iter(test_set))
-        assert x.shape == (4, 3, 28, 28)
-        assert (train_set.count, test_set.count, len(train_set)) == (12, 4, 3)
-    assert not seen[0] & seen[1]
+def test_a_run_begins_with_the_pictures_it_found(run, pictures, capsys):
+    (pictures / "train" / "red" / "notes.txt").touch()
+    for i in range(9):
+        for part in ("train", "val"):
+            (pictures / part / f"w{i}").mkdir()
+            Image.new("RGB", (9, 9)).save(pictures / part / f"w{i}" / "0.png")
+    run("nin_small", *folder_options(pictures), "--epochs", "1")
+    assert (
+        "pictures: 33 to train (blue 12, red 12, w0 1, w1 1, w2 1 and 6 classes more), "
+        "17 to test (blue 4, red 4, w0 1, w1 1, w2 1 and 6 classes more); "
+        "left out: 1 with .txt\n"
+    ) in capsys.readouterr().out
 
 
-def test_a_folder_that_does_not_fit_is_refused(pictures):
-    (pictures / "train" / "red" / "3.png").write_bytes(b"no picture")
-    train_set, _ = image_folder(pictures, 28, batch_size=24)
-    with pytest.raises(DataError, match=r"red/3\.png cannot be read as a picture"):
-        list(train_set)
-    (pictures / "val" / "blue").rename(pictures / "val" / "green")
-    with pytest.raises(DataError, match="differ in their classes"):
-        image_folder(pictures, 28, batch_size=8)
-    with pytest.raises(DataError, match=r"nowhere/train is not a folder of pictures"):
-        image_folder(pictures / "nowhere", 28, batch_size=8)
+def folder_options(pictures):
+    return ["--data", pictures, "--workers", "0", "--batch-size", "8"]
+
+
+@pytest.mark.parametrize("pictured", [True, False])
+def test_a_checkpoint_has_what_its_network_needs(run, pictures, tmp_path, pictured):
+    where = folder_options(pictures) if pictured else SMALL[1:]
+    net = run("nin_small", *where, "--epochs", "1")
+    state = checkpoints.latest(tmp_path / "here")
+    model = state["model"]
+    shape = {name: model[name] for name in ("in_channels", "num_classes")}
+    again = models.build(model["network"], **shape)
+    again.load_state_dict(state["net"])
+    x = torch.rand(2, model["in_channels"], model["size"], model["size"])
+    torch.testing.assert_close(again.eval()(x), net.eval()(x))
+    if pictured:
+        assert model["classes"] == ["blue", "red"]
+        assert (model["mean"], model["std"]) == ([*folder.MEAN], [*folder.STD])
+    else:
+        assert model["classes"] == [*data.CLASSES]
+        assert (model["mean"], model["std"]) == ([data.MEAN], [data.STD])
+
+
+def renamed(part):
+    (part / "red").rename(part / "scarlet")
+
+
+def added(part):
+    (part / "green").mkdir()
+    Image.new("RGB", (9, 9)).save(part / "green" / "0.png")
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [(renamed, "gone: red; new: scarlet"), (added, "gone: none; new: green")],
+)
+def test_a_run_does_not_go_on_with_other_classes(run, pictures, change, difference):
+    options = ["nin_small", *folder_options(pictures), "--epochs", "1"]
+    run(*options)
+    for part in ("train", "val"):
+        change(pictures / part)
+    with pytest.raises(SystemExit, match=rf"other classes \({difference}\): name an"):
+        run(*options)
 
 
 @pytest.mark.parametrize(
@@ -206,20 +235,93 @@ def test_a_folder_that_does_not_fit_is_refused(pictures):
         (["lenett"], "no network is called 'lenett': choose from"),
         ([*SMALL, "--images", "70000"], "train=70,000 is not between"),
         ([*SMALL, "--epochs", "1", "--seed", "1"], "seed = 0, not 1: name another"),
+        ([*SMALL, "--batch-size", "0"], "--batch-size 0: choose 1 or more"),
+        ([*SMALL, "--batch-size", "-2"], "--batch-size -2: choose 1 or more"),
+        ([*SMALL, "--epochs", "0"], "--epochs 0: choose 1 or more"),
+        ([*SMALL, "--images", "0"], "--images 0: choose 1 or more"),
+        ([*SMALL, "--tests", "0"], "--tests 0: choose 1 or more"),
+        ([*SMALL, "--seed", "-1"], "--seed -1: choose 0 or more"),
+        ([*SMALL, "--weight-decay", "nan"], "--weight-decay nan: choose 0 or more"),
+        ([*SMALL, "--lr", "0"], r"--lr 0\.0: choose a number above 0"),
+        ([*SMALL, "--lr", "inf"], "--lr inf: choose a number above 0"),
+        ([*SMALL, "--workers", "-1"], "--workers -1: choose 0 or more"),
+        ([*SMALL, "--workers", "9999"], "--workers 9999: choose at most"),
+        (["alexnet_small", "--data", "nowhere"], "nowhere has no folder train"),
     ],
 )
 def test_bad_input_gets_one_sentence(run, options, message):
-    if "--seed" in options:
+    if "seed = 0" in message:
         run(*SMALL, "--epochs", "1")
     with pytest.raises(SystemExit, match=message) as refused:
         run(*options)
     assert "\n" not in str(refused.value)
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(run, monkeypatch):
+@pytest.mark.parametrize("place", ["here", "here/deeper"])
+def test_an_unusable_checkpoint_folder_is_noticed_before_training(
+    run, tmp_path, capsys, place
+):
+    (tmp_path / "here").touch()
+    with pytest.raises(SystemExit, match=rf"{place} cannot be written \(.+\): ") as no:
+        run(*SMALL, folder=place)
+    assert "\n" not in str(no.value) and "epoch" not in capsys.readouterr().out
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train", *SMALL[:-1], "33"])
     with pytest.raises(ValueError, match="33 cannot be shared by 2 processes"):
-        command._batches(command.parse(), 0, 2)
+        options.check(options.parse(""), 2)
+
+
+def test_workers_are_no_more_than_the_cores_of_all_processes(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train", "lenet"])
+    for cores, processes, workers in [(2, 1, 2), (64, 1, 4), (8, 4, 2), (2, 4, 0)]:
+        monkeypatch.setattr(options, "_cores", lambda cores=cores: cores)
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+        chosen = options.parse("")
+        assert chosen.workers == workers
+        options.check(chosen, processes)
+
+
+def test_a_small_shared_memory_is_noticed_before_workers_are_killed(
+    run, pictures, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(options, "SHARED_MEMORY", tmp_path)
+    usage = type(shutil.disk_usage(tmp_path))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 64_000_000))
+    # 4 workers with 2 batches each and 2 in the loop, 128 x 3 x 224 x 224 bytes
+    with pytest.raises(ValueError, match=r"--workers 4 needs 192 MB .* has 64 MB free"):
+        options.check_shared_memory(4, 128, 224, total=10_000)
+    for fits in [(0, 128, 224, 10_000), (4, 32, 224, 10_000), (4, 128, 224, 400)]:
+        options.check_shared_memory(*fits)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 2_000_000))
+    where = ["--data", pictures, "--workers", "1"]
+    with pytest.raises(SystemExit, match=r"--workers 1 needs 3 MB .* has 2 MB free"):
+        run("resnet18", *where)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+    with pytest.raises(ValueError, match=r"--workers 1 needs 4 MB .* has 2 MB free"):
+        options.check_shared_memory(1, 8, 79, total=10_000)
+
+
+def test_what_goes_wrong_in_a_worker_ends_in_one_line(pictures, tmp_path):
+    (pictures / "train" / "red" / "3.png").write_bytes(b"no picture")
+    where = [*folder_options(pictures), "--checkpoints", tmp_path / "here"]
+    done = subprocess.run(
+        [sys.executable, "-m", "cnnlib.train", "nin_small", *where, "--workers", "1"],
+        env=ENV,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"cnnlib.train: {pictures}/train/red/3.png cannot be read")
+    assert line.endswith("; delete or replace it.")
+
+
+def test_a_worker_that_is_killed_ends_in_one_line(run, pictures, monkeypatch):
+    monkeypatch.setattr(folder, "open_picture", lambda path: os.kill(os.getpid(), 9))
+    with pytest.raises(SystemExit, match="was killed, probably for want of memory"):
+        run("nin_small", *folder_options(pictures), "--workers", "1")
 
 
 def test_networks_of_the_notes_take_grey_pictures_of_ten_classes_only():

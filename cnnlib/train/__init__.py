@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, OneCycleLR
 
 
@@ -45,7 +46,7 @@ def fit(
     `loss(net(x), y)` is a mean over the batch. `schedule` scales the learning rate of
     `optimizer` step by step: "one-cycle" (up to it and down to zero; Smith and Topin,
     https://arxiv.org/abs/1708.07120), "cosine" (from it down to zero) or "constant".
-    A run that was interrupted goes on behind its `done` epochs, when the caller has
+    A run that was interrupted goes on after its `done` epochs, when the caller has
     restored net, optimizer and the random streams.
 
     Batches that are shared by several processes (`world_size`) are averaged over all.
@@ -60,6 +61,7 @@ def fit(
         start = time.perf_counter()
         net.train()
         total = torch.zeros((), device=train.device)  # read once, at the epoch's end
+        seen = 0
         rate = scheduler.get_last_lr()[0]
         for x, y in train:
             with autocast(train.device):
@@ -69,7 +71,8 @@ def fit(
             optimizer.step()
             scheduler.step()
             total += batch_loss.detach() * len(y)
-        mean = _per_image(total, train)
+            seen += len(y)
+        mean = _per_image(total, seen, train.world_size)
         if not math.isfinite(mean):
             raise FloatingPointError(
                 f"the training loss became {mean} in epoch {epoch}, which began at "
@@ -82,20 +85,35 @@ def fit(
 
 @torch.no_grad()
 def evaluate(net, batches):
-    """Share of the images in `batches` that `net` puts into the right class."""
+    """Share of the images in `batches` that `net` puts into the right class; each image
+    counts once, however many processes share them."""
+    if isinstance(net, DistributedDataParallel):
+        net = _alike(net)
     net.eval()
     right = torch.zeros((), device=batches.device, dtype=torch.int64)
+    seen = 0
     for x, y in batches:
         with autocast(batches.device):
             right += (net(_nhwc(x)).argmax(1) == y).sum()
-    return _per_image(right, batches)
+        seen += len(y)
+    return _per_image(right, seen, batches.world_size)
 
 
-def _per_image(total, batches):
-    """A sum over `batches`, and over the processes that share them, per image."""
-    if batches.world_size > 1:
-        distributed.all_reduce(total)
-    return total.item() / (batches.count * batches.world_size)
+def _alike(shared):
+    """The network inside `shared`, with the same buffers in all processes. Alone it
+    waits for no other process, so that shares may differ by a batch."""
+    for buffer in shared.buffers():
+        distributed.broadcast(buffer, 0)
+    return shared.module
+
+
+def _per_image(total, seen, world_size):
+    """A sum over `seen` images, and over those of the other processes, per image."""
+    both = torch.stack([total, torch.full_like(total, seen)])
+    if world_size > 1:
+        distributed.all_reduce(both)
+    total, seen = both.tolist()
+    return total / seen
 
 
 def autocast(device):

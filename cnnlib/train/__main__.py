@@ -4,15 +4,12 @@
   torchrun --nproc-per-node=2 -m cnnlib.train resnet_cifar20
 
 The second line trains on two devices, or on more hosts with torchrun's own options.
-A run that was interrupted goes on behind its last whole epoch when the same command is
+A run that was interrupted goes on after its last whole epoch when the same command is
 given again.
 """
 
-import argparse
 import os
 import sys
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,49 +17,26 @@ from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from cnnlib import data, init, models, train
-from cnnlib.folder import image_folder
+from cnnlib import data, folder, models, train
 from cnnlib.train import checkpoints
+from cnnlib.train.options import (
+    INITS,
+    OPTIMIZERS,
+    check,
+    check_shared_memory,
+    parse,
+)
 
-INITS = {"he": init.he, "glorot": init.glorot, "lecun": init.lecun}
-OPTIMIZERS = {
-    "adamw": torch.optim.AdamW,
-    "momentum": partial(torch.optim.SGD, momentum=0.9),
+# What PyTorch says where another process has ended: what that means
+LOST = {
+    "DataLoader worker": "a process that decodes pictures was killed, probably for "
+    "want of memory: choose fewer --workers or a smaller --batch-size.",
+    "by peer": "another process of this run has ended; its own message says why.",
 }
 
 
-def parse():
-    parser = argparse.ArgumentParser(
-        prog="cnnlib.train",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("network", metavar="NETWORK", help=f"one of {', '.join(models.names())}")
-    where = "pictures in FOLDER/train/CLASS and FOLDER/val/CLASS (Fashion-MNIST)"
-    add("--data", type=Path, metavar="FOLDER", help=where)
-    add("--images", type=int, default=60_000, help="of Fashion-MNIST, to train (60000)")
-    add("--tests", type=int, default=10_000, help="of Fashion-MNIST, to test (10000)")
-    add("--augment", action="store_true", help="flip and shift Fashion-MNIST's images")
-    add("--epochs", type=int, default=10, help="passes over the training set (10)")
-    add("--batch-size", type=int, default=128, help="on all devices together (128)")
-    add("--optimizer", choices=OPTIMIZERS, default="adamw", help="(adamw)")
-    add("--lr", type=float, default=1e-3, help="largest learning rate (0.001)")
-    add("--weight-decay", type=float, default=1e-2, help="(0.01)")
-    schedules = ("one-cycle", "cosine", "constant")
-    add("--schedule", choices=schedules, default="one-cycle", help="(one-cycle)")
-    add("--init", choices=INITS, default="he", help="of the weights (he)")
-    add("--seed", type=int, default=0, help="of weights, order and dropout (0)")
-    add("--workers", type=int, default=4, help="that decode a folder's pictures (4)")
-    where = "where the run is kept (runs/NETWORK)"
-    add("--checkpoints", type=Path, metavar="FOLDER", help=where)
-    options = parser.parse_args()
-    options.checkpoints = options.checkpoints or Path("runs") / options.network
-    return options
-
-
 def main():
-    options = parse()
+    options = parse(__doc__)
     train.reuse_memory()
     rank = int(os.environ.get("RANK", 0))  # torchrun sets both
     world_size = int(os.environ.get("WORLD_SIZE", 1))
@@ -70,8 +44,13 @@ def main():
         if world_size > 1:
             _join()
         return run(options, rank, world_size)
-    except (ValueError, FloatingPointError, data.DataError) as problem:
+    except (ValueError, FloatingPointError, OSError) as problem:
         sys.exit(f"cnnlib.train: {str(problem).strip().splitlines()[-1]}")
+    except RuntimeError as problem:
+        for said, meant in LOST.items():
+            if said in str(problem):
+                sys.exit(f"cnnlib.train: {meant}")
+        raise
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()
@@ -87,10 +66,12 @@ def _join():
 def run(options, rank, world_size):
     """Train from the last checkpoint, if there is one, to the end of the last epoch;
     returns the network."""
-    training, held_out, classes = _batches(options, rank, world_size)
+    check(options, world_size)
+    training, held_out, model = _batches(options, rank, world_size)
     network = models.find(options.network)
     torch.manual_seed(options.seed)
-    net = models.build(options.network, **classes).apply(INITS[options.init])
+    shape = {name: model[name] for name in ("in_channels", "num_classes")}
+    net = models.build(options.network, **shape).apply(INITS[options.init])
     net.to(training.device, memory_format=torch.channels_last)
     optimizer = OPTIMIZERS[options.optimizer](
         net.parameters(), lr=options.lr, weight_decay=options.weight_decay
@@ -98,9 +79,12 @@ def run(options, rank, world_size):
     settings = {name: str(value) for name, value in vars(options).items()}
     for name in ("checkpoints", "workers"):  # change nothing
         del settings[name]
-    rows = _resume(options.checkpoints, settings, net, optimizer, world_size)
+    saved = {"settings": settings, "model": model}
+    rows = _resume(options.checkpoints, saved, net, optimizer, rank, world_size)
     if rank == 0:
         count = sum(p.numel() for p in net.parameters())
+        if options.data:
+            print(_found(options.data, training, held_out))
         print(
             f"{options.network}: {count:,} parameters, {world_size} x "
             f"{train.hardware()}, checkpoints in {options.checkpoints}"
@@ -121,21 +105,16 @@ def run(options, rank, world_size):
             rows.append(list(row))
             _seed(options.seed, row.epoch, rank, training)
             if rank == 0:
-                state = {"settings": settings, "rows": rows, "net": net.state_dict()}
-                state["optimizer"] = optimizer.state_dict()
+                state = {"net": net.state_dict(), "optimizer": optimizer.state_dict()}
+                state |= saved | {"rows": rows}
                 checkpoints.save(options.checkpoints, row.epoch, state)
                 batches.say(row)
     return net
 
 
 def _batches(options, rank, world_size):
-    """Training and test batches of this process, and the channels and classes that the
-    network needs for them."""
-    if options.batch_size % world_size:
-        raise ValueError(
-            f"--batch-size {options.batch_size} cannot be shared by {world_size} "
-            "processes: choose a multiple."
-        )
+    """Training and test batches of this process, and the model for them: what is needed
+    to build the network again and to give it a picture."""
     size = models.find(options.network).input_shape[1]
     common = {
         "batch_size": options.batch_size // world_size,
@@ -144,40 +123,96 @@ def _batches(options, rank, world_size):
         "world_size": world_size,
     }
     if options.data:
-        training, held_out = image_folder(
+        training, held_out = folder.image_folder(
             options.data, size, workers=options.workers, **common
         )
-        classes = {"in_channels": 3, "num_classes": len(training.classes)}
-        return training, held_out, classes
-    pictures = data.fashion_mnist(options.images, options.tests)
-    augment = {"flip": True, "crop": size // 14} if options.augment else {}
-    training = data.Batches(pictures[0], shuffle=True, size=size, **augment, **common)
-    held_out = data.Batches(pictures[1], size=size, **common)
-    return training, held_out, {"in_channels": 1, "num_classes": 10}
+        check_shared_memory(
+            options.workers, common["batch_size"], size, len(training.share)
+        )
+        names, mean, std = training.classes, folder.MEAN, folder.STD
+    else:
+        pictures = data.fashion_mnist(options.images, options.tests)
+        augment = {"flip": True, "crop": size // 14} if options.augment else {}
+        training = data.Batches(
+            pictures[0], shuffle=True, size=size, **augment, **common
+        )
+        held_out = data.Batches(pictures[1], size=size, **common)
+        names, mean, std = data.CLASSES, (data.MEAN,), (data.STD,)
+    model = {
+        "network": options.network,
+        "in_channels": len(mean),
+        "num_classes": len(names),
+        "classes": list(names),
+        "size": size,
+        "mean": list(mean),
+        "std": list(std),
+    }
+    return training, held_out, model
 
 
-def _resume(folder, settings, net, optimizer, world_size):
+def _found(root, training, held_out):
+    """How many pictures of which classes there are, and what was left out."""
+    parts = []
+    for purpose, batches in (("train", training), ("test", held_out)):
+        counts = [f"{name} {count:,}" for name, count in batches.counts.items()]
+        more = f" and {len(counts) - 5:,} classes more" * (len(counts) > 5)
+        total = sum(batches.counts.values())
+        parts.append(f"{total:,} to {purpose} ({', '.join(counts[:5])}{more})")
+    others = (training.others + held_out.others).most_common()
+    left = ", ".join(f"{count:,} with {ending}" for ending, count in others)
+    return f"{root}: {', '.join(parts)}" + f"; left out: {left}" * bool(left)
+
+
+def _resume(where, saved, net, optimizer, rank, world_size):
     """Bring net and optimiser to the state of the last checkpoint; its rows."""
-    found = [checkpoints.latest(folder)]
+    state = _last(where) if rank == 0 else None
     if world_size > 1:  # the folder may be on the first host alone
+        found = [state]
         distributed.broadcast_object_list(found)
-    (state,) = found
+        (state,) = found
+    if isinstance(state, OSError):
+        raise state
     if state is None:
         return []
-    if changed := [k for k, v in settings.items() if state["settings"].get(k) != v]:
-        old, new = state["settings"].get(changed[0]), settings[changed[0]]
+    if changed := _change(state, saved):
         raise ValueError(
-            f"{folder} keeps a run with {changed[0]} = {old}, not {new}: name another "
-            "folder with --checkpoints, or delete this one."
+            f"{where} keeps a run with {changed}: name another folder with "
+            "--checkpoints, or delete this one."
         )
     net.load_state_dict(state["net"])
     optimizer.load_state_dict(state["optimizer"])
     return state["rows"]
 
 
+def _last(where):
+    """The last checkpoint in the folder `where`, None without one, or the OSError that
+    stands in the way of more."""
+    try:
+        checkpoints.prepare(where)
+    except OSError as problem:
+        return problem
+    return checkpoints.latest(where)
+
+
+def _change(state, saved):
+    """In what the run of `state` differs from this one, in words, or None."""
+    then, now = state["settings"], saved["settings"]
+    for name in now:
+        if then.get(name) != now[name]:
+            return f"{name} = {then.get(name)}, not {now[name]}"
+    then = {*state.get("model", {}).get("classes", [])}  # older ones have no model
+    now = {*saved["model"]["classes"]}
+    if then != now:
+        gone, new = (
+            ", ".join(sorted(names)[:3]) or "none" for names in (then - now, now - then)
+        )
+        return f"other classes (gone: {gone}; new: {new})"
+    return None
+
+
 def _seed(seed, epoch, rank, training):
     """Give every epoch random streams of its own, so that a run that goes on needs no
-    stored ones: the order of the images is the same in all processes, dropout not."""
+    stored ones: that of the images is the same in all processes, dropout's is not."""
     order, dropout = np.random.SeedSequence([seed, epoch]).spawn(2)
     training.generator.manual_seed(int(order.generate_state(1)[0]))
     torch.manual_seed(int(dropout.generate_state(rank + 1)[rank]))
@@ -188,7 +223,7 @@ class Progress:
 
     def __init__(self, batches, epochs, done, shown):
         self._batches = batches
-        images = batches.count * batches.world_size
+        images = batches.share.used
         # None: where stderr is no terminal there is no bar
         self.bar = tqdm(
             total=epochs * images,

@@ -3,6 +3,7 @@
 import os
 import pickle
 import sys
+import tempfile
 import zipfile
 
 import torch
@@ -10,9 +11,21 @@ import torch
 KEPT = 2
 
 
+def prepare(folder):
+    """Make `folder` and write in it; OSError says that and why a run cannot."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"?")
+    except OSError as problem:
+        raise OSError(_unusable(folder, problem)) from problem
+
+
 def save(folder, epoch, state):
     """Write `state`, nested dictionaries and lists of tensors and plain values, as the
-    checkpoint of `epoch` and remove all but the last two; returns its path."""
+    checkpoint of `epoch` and remove all but the last two; returns its path.
+
+    Raises OSError where it cannot be written; those before it are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"epoch-{epoch:04}.pt"
     new = path.with_suffix(".new")
@@ -22,11 +35,22 @@ def save(folder, epoch, state):
             file.flush()
             os.fsync(file.fileno())
         os.replace(new, path)
+    except (OSError, RuntimeError) as problem:  # torch puts its own on that of a disk
+        cause = problem if isinstance(problem, OSError) else problem.__context__
+        raise OSError(_unusable(path, cause or problem)) from problem
     finally:
         new.unlink(missing_ok=True)
     for old in _newest_first(folder)[KEPT:]:
         old.unlink()
     return path
+
+
+def _unusable(path, problem):
+    reason = getattr(problem, "strerror", None) or problem
+    return (
+        f"{path} cannot be written ({reason}): make room for it, or name another "
+        "folder with --checkpoints."
+    )
 
 
 def latest(folder):
