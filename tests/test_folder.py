@@ -245,6 +245,13 @@ def test_a_damaged_picture_is_named_in_one_line(damage, workers, pictures):
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("bomb", ["bomb", "bomb-warned-of"])
+def test_a_picture_above_pillows_limit_is_not_even_begun(bomb, tmp_path):
+    (tmp_path / "huge.png").write_bytes(DAMAGES[bomb])
+    with pytest.raises(DataError, match="could be decompression bomb"):
+        open_picture(tmp_path / "huge.png")
+
+
 def test_the_other_pictures_and_their_labels_are_torchvisions(pictures):
     deeper = pictures / "train" / "red" / "more"
     deeper.mkdir()
