@@ -9,11 +9,14 @@ PORT ?= 8000
 
 BIN := .venv/bin
 READY := .venv/installed
+COLAB := .venv-colab
 SITE := _build/html
 NOTEBOOKS := $(BIN)/python -m tools.notebooks
 PYTEST := $(BIN)/python -m pytest
 NBVAL := $(PYTEST) -n $(JOBS) --dist loadfile --nbval --nbval-current-env \
 	--nbval-cell-timeout 600 --nbval-sanitize-with tests/nbval_sanitize.cfg
+# Site and tools are not for Colab.
+NOT_IN_COLAB := browser test_glossary.py test_notebooks.py test_plain_sphinx.py test_project.py
 NEED_CHAPTER = test -n "$(CHAPTER)" || { echo "Which chapter? make $@ CHAPTER=lenet" >&2; exit 2; }
 
 .PHONY: help
@@ -99,7 +102,35 @@ experiments: $(READY) ## run or resume the long experiments (ONLY=name: one)
 bench: $(READY) ## measure the networks against d2l, for hours (ONLY=lenet: one)
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
+.PHONY: plain-sphinx
+plain-sphinx: $(READY) ## build the site with Sphinx 9 alone and try it in a browser
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-sphinx
+	$(BIN)/uv pip install --quiet --python .venv-sphinx/bin/python \
+		--requirement requirements/plain-sphinx.txt
+	$(BIN)/python -m tools.pages
+	.venv-sphinx/bin/sphinx-build -W -n --keep-going -q -E -c tools/plain_sphinx . _build/plain
+	BOOK_SITE=_build/plain $(PYTEST) -n $(JOBS) tests/browser
+
+.PHONY: links
+links: $(SITE_READY) ## ask every page that the book leads to (wants a network)
+	$(BIN)/python -m tools.pages
+	$(BIN)/sphinx-build -b linkcheck -q -E -c tools/plain_sphinx . _build/links
+
+$(COLAB)/installed: .github/colab.txt
+	$(PYTHON) -m venv --clear $(COLAB)
+	$(COLAB)/bin/python -m pip install --quiet $(if $(CPU),--extra-index-url $(CPU)) \
+		--requirement .github/colab.txt
+	touch $@
+
+.PHONY: colab
+colab: $(COLAB)/installed ## unit tests with Colab's versions (CHAPTER=lenet: that chapter)
+ifdef CHAPTER
+	$(subst $(BIN),$(COLAB)/bin,$(NBVAL)) chapters/$(CHAPTER).ipynb
+else
+	$(COLAB)/bin/python -m pytest -W default -n $(JOBS) tests $(NOT_IN_COLAB:%=--ignore tests/%)
+endif
+
 .PHONY: clean
 clean: ## remove the site and caches, not .venv
 	rm -rf _build book/_generated .pytest_cache .ruff_cache
-	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

@@ -25,7 +25,7 @@ from tools.form import (
     write,
 )
 
-CELL_TIMEOUT = 900  # seconds
+CELL_TIMEOUT = 1800  # seconds, for a CPU without bfloat16 and with other work
 PROBE = """\
 from importlib.metadata import version
 from cnnlib.train import hardware
