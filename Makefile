@@ -17,6 +17,7 @@ NBVAL := $(PYTEST) -n $(JOBS) --dist loadfile --nbval --nbval-current-env \
 	--nbval-cell-timeout 600 --nbval-sanitize-with tests/nbval_sanitize.cfg
 # Site and tools are not for Colab.
 NOT_IN_COLAB := browser test_glossary.py test_notebooks.py test_plain_sphinx.py test_project.py
+WORKFLOWS := $(BIN)/uv run --quiet --no-project --with-requirements requirements/workflows.txt
 NEED_CHAPTER = test -n "$(CHAPTER)" || { echo "Which chapter? make $@ CHAPTER=lenet" >&2; exit 2; }
 
 .PHONY: help
@@ -69,6 +70,12 @@ mutants: $(READY) ## break the networks on purpose; a test must notice (ONLY=vgg
 lint: $(READY) ## check style and common defects, notebooks included
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+.PHONY: lint-workflows
+lint-workflows: $(SITE_READY) ## check the workflows that GitHub runs (wants a network)
+	$(WORKFLOWS) zizmor --offline --quiet .github
+	$(WORKFLOWS) check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(WORKFLOWS) check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 .PHONY: format
 format: $(READY) ## format code and the cells of the chapters
