@@ -8,6 +8,7 @@ import subprocess
 import pytest
 import yaml
 
+import cnnlib
 from tools import form
 from tools.execute import CELL_TIMEOUT
 
@@ -74,6 +75,20 @@ def test_the_site_is_published_after_the_tests_and_the_gate():
     (gate,) = [i for i, step in enumerate(steps) if "tools.release check" in step]
     (upload,) = [i for i, step in enumerate(steps) if "upload-pages-artifact" in step]
     assert gate < upload
+
+
+@pytest.mark.parametrize(
+    ("tag", "code"),
+    [(f"v{cnnlib.__version__}", 0), ("v0.0.0", 1), (cnnlib.__version__, 1)],
+)
+def test_only_the_tag_of_this_version_is_released(tag, code):
+    steps = JOBS["release/release"]["steps"]
+    (step,) = [step for step in steps if "__version__" in step.get("run", "")]
+    env = os.environ | {"GITHUB_REF_NAME": tag}
+    command = ["bash", "-e", "-c", step["run"]]
+    done = subprocess.run(command, cwd=form.ROOT, env=env, stderr=subprocess.PIPE)
+    assert done.returncode == code
+    assert (b"the tag " + tag.encode() in done.stderr) == bool(code)
 
 
 def test_every_chapter_meets_the_versions_of_colab():
