@@ -45,7 +45,6 @@ html_theme_options = {
     "launch_buttons": book["launch_buttons"],
     "path_to_docs": book["repository"]["path_to_book"],
     "repository_url": book["repository"]["url"],
-    "repository_branch": book["repository"]["branch"],
     "extra_footer": book["html"]["extra_footer"],
     "home_page_in_toc": book["html"]["home_page_in_navbar"],
     "use_repository_button": book["html"]["use_repository_button"],
