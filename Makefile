@@ -11,16 +11,20 @@ PORT ?= 8000
 BIN := .venv/bin
 SITE_READY := .venv/site
 READY := .venv/installed
+COLAB := .venv-colab
 SITE := _build/html
 NOTEBOOKS := $(BIN)/python -m tools.notebooks
 PYTEST := $(BIN)/python -m pytest
 NBVAL := $(PYTEST) -n $(JOBS) --dist loadfile --nbval --nbval-current-env \
 	--nbval-cell-timeout 1800 --nbval-sanitize-with tests/nbval_sanitize.cfg
+# Site and tools are not for Colab.
+NOT_IN_COLAB := browser test_glossary.py test_notebooks.py test_plain_sphinx.py test_project.py
+WORKFLOWS := $(BIN)/uv run --quiet --no-project --with-requirements requirements/workflows.txt
 NEED_CHAPTER = test -n "$(CHAPTER)" || { echo "Which chapter? make $@ CHAPTER=lenet" >&2; exit 2; }
 
 .PHONY: help
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 	@echo "Variables: PYTHON=python3.12 (for .venv), JOBS=2 (side by side), PORT=8000"
 
 $(SITE_READY): requirements/site.lock
@@ -75,6 +79,12 @@ lint: $(READY) ## check style and common defects, notebooks included
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+.PHONY: lint-workflows
+lint-workflows: $(SITE_READY) ## check the workflows that GitHub runs (wants a network)
+	$(WORKFLOWS) zizmor --offline --quiet .github
+	$(WORKFLOWS) check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(WORKFLOWS) check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
 .PHONY: format
 format: $(READY) ## format code and the cells of the chapters
 	$(BIN)/ruff check --fix --exclude '*.ipynb' .
@@ -118,7 +128,35 @@ newest: $(READY) ## put the newest of everything into .venv, to try it
 	sed -E '/^-r/d; /^jupyter-book=/!s/==.*//' requirements.txt requirements/site.txt \
 		| $(BIN)/uv pip install --python $(BIN)/python --upgrade --requirement -
 
+.PHONY: plain-sphinx
+plain-sphinx: $(READY) ## build the site with Sphinx 9 alone and try it in a browser
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-sphinx
+	$(BIN)/uv pip install --quiet --python .venv-sphinx/bin/python \
+		--requirement requirements/plain-sphinx.txt
+	$(BIN)/python -m tools.pages
+	.venv-sphinx/bin/sphinx-build -W -n --keep-going -q -E -c tools/plain_sphinx . _build/plain
+	BOOK_SITE=_build/plain $(PYTEST) -n $(JOBS) tests/browser
+
+.PHONY: links
+links: $(SITE_READY) ## ask every page that the book leads to (wants a network)
+	$(BIN)/python -m tools.pages
+	$(BIN)/sphinx-build -b linkcheck -q -E -c tools/plain_sphinx . _build/links
+
+$(COLAB)/installed: .github/colab.txt
+	$(PYTHON) -m venv --clear $(COLAB)
+	$(COLAB)/bin/python -m pip install --quiet $(if $(CPU),--extra-index-url $(CPU)) \
+		--requirement .github/colab.txt
+	touch $@
+
+.PHONY: colab
+colab: $(COLAB)/installed ## unit tests with Colab's versions (CHAPTER=lenet: that chapter)
+ifdef CHAPTER
+	$(subst $(BIN),$(COLAB)/bin,$(NBVAL)) chapters/$(CHAPTER).ipynb
+else
+	$(COLAB)/bin/python -m pytest -W default -n $(JOBS) tests $(NOT_IN_COLAB:%=--ignore tests/%)
+endif
+
 .PHONY: clean
 clean: ## remove the site and caches, not .venv
 	rm -rf _build book/_generated .pytest_cache .ruff_cache
-	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

@@ -2,6 +2,7 @@
 
 import gzip
 import http.server
+import os
 import shutil
 import sys
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
-SITE = ROOT / "_build" / "html"
+SITE = ROOT / os.environ.get("BOOK_SITE", "_build/html")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 TEXT = {".html", ".css", ".js", ".svg"}
 

@@ -29,7 +29,7 @@ from tools.form import (
     write,
 )
 
-CELL_TIMEOUT = 900  # seconds
+CELL_TIMEOUT = 1800  # seconds, for a CPU without bfloat16 and with other work
 OFFLINE = Path(__file__).parent / "offline"
 PROBE = """\
 from importlib.metadata import version

@@ -9,7 +9,9 @@ BLOCKING = "documentation_options.js"
 # What may scroll. The theme makes each reachable by keyboard or not, after reading its
 # width: the attribute must be there, or every change costs one more layout of the page.
 SCROLLS = re.compile(r'(<pre|<div class="output[^"]*")(?=>)')
-PICTURE = re.compile(r'(<img [^>]*style="width: (\d+)px; height: (\d+)px;")')
+# Sizes of pictures: docutils < 0.22 writes the first form alone, later ones the second.
+STYLE = re.compile(r'(<img [^>]*style="width: (\d+)px; height: (\d+)px;")')
+SIZED = re.compile(r'<img (?=[^>]* width="\d+")(?=[^>]* height="\d+")(?![^>]* loading)')
 
 
 def setup(app):
@@ -20,7 +22,8 @@ def setup(app):
 
 def lighten(app, page, template, context, tree):
     body = context.get("body", "")
-    body = PICTURE.sub(r'\1 width="\2" height="\3" loading="lazy"', body)
+    body = STYLE.sub(r'\1 width="\2" height="\3"', body)
+    body = SIZED.sub(r'\g<0>loading="lazy" ', body)
     context["body"] = SCROLLS.sub(r'\1 tabindex="-1"', body)
     scripts = context["script_files"]
     if 'class="math' not in body:
