@@ -126,7 +126,8 @@ lock: $(SITE_READY) ## renew the locks (UPGRADE=1: the newest of what is not pin
 .PHONY: newest
 newest: $(READY) ## put the newest of everything into .venv, to try it
 	sed -E '/^-r/d; /^jupyter-book=/!s/==.*//' requirements.txt requirements/site.txt \
-		| $(BIN)/uv pip install --python $(BIN)/python --upgrade --requirement -
+		| $(BIN)/uv pip install --python $(BIN)/python --upgrade \
+		$(if $(CPU),--index $(CPU) --index-strategy unsafe-best-match) --requirement -
 
 .PHONY: plain-sphinx
 plain-sphinx: $(READY) ## build the site with Sphinx 9 alone and try it in a browser
