@@ -47,11 +47,11 @@ serve: $(SITE_READY) ## serve the built site on http://localhost:8000
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(SITE) $(PORT)
 
 .PHONY: pdf
-pdf: book $(READY) ## print the built site as one PDF, _build/book.pdf (wants chromium)
+pdf: book $(READY) ## print the site as one PDF, _build/book.pdf (wants chromium)
 	$(BIN)/python -m tools.pdf
 
 .PHONY: speed
-speed: book $(READY) ## time the pages on a slow phone (wants chromium and a quiet machine)
+speed: book $(READY) ## time the pages on a slow phone (wants chromium, a quiet machine)
 	$(BIN)/python -m tools.speed
 
 .PHONY: test
