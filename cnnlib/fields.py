@@ -66,7 +66,7 @@ def _union(spans):
 
 
 def _regular(whole, dim, spans, step):
-    size = max(last - first + 1 for first, last in spans)
+    size = max(0, *(last - first + 1 for first, last in spans))
     return Field(whole, size, frozenset({dim}), tuple(spans), step)
 
 
