@@ -159,14 +159,15 @@ def _number(value):
 def table(net, input_shape):
     """Costs of `net` for one image of `input_shape` (C, H, W), a row per child module.
 
-    The net is copied to the meta device and run there in eval mode, so ImageNet-size
-    networks need neither data nor time; lazy layers find their sizes in the copy. Work
+    A copy of the net without values runs on the meta device in eval mode, so networks
+    of any size need neither data nor time; lazy layers find their sizes in it. Work
     that `net` does outside its children stands in a row "(net)". Sequences (C, L) and
     volumes (C, D, H, W) are counted the same way. Raises ValueError if what `net`
     computes depends on the values of the picture, as in object detection.
     """
     name = type(net).__name__
-    net = copy.deepcopy(net).float().to("meta").eval()
+    weights = [*net.parameters(), *net.buffers()]
+    net = copy.deepcopy(net, {id(x): _without_values(x) for x in weights}).eval()
     counter = _Counter(net)
     x = torch.empty(1, *input_shape, device="meta")
     fields.start(x)
@@ -190,6 +191,17 @@ def table(net, input_shape):
         if stage != "(net)" or trained or macs != 0:
             rows.append(_row(stage, trained, macs, counter.outputs[stage]))
     return Table(rows)
+
+
+def _without_values(x):
+    """A parameter or buffer of the same shape on the meta device."""
+    if is_lazy(x):
+        return type(x)(device="meta", requires_grad=x.requires_grad)
+    kind = torch.float32 if x.is_floating_point() else x.dtype
+    empty = torch.empty(x.shape, dtype=kind, device="meta")
+    if isinstance(x, torch.nn.Parameter):
+        return torch.nn.Parameter(empty, x.requires_grad)
+    return empty
 
 
 def _row(stage, parameters, macs, outputs):

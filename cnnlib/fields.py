@@ -198,13 +198,15 @@ def _broadcast(field, x, out):
 def _view(field, before, after):
     """Dimensions moved, split, merged, cut or sliced: `after` is such a view of the
     contiguous tensor `before`, and its strides tell which dimension went where."""
+    if not field.dims:
+        return field
     moved = set()  # dimensions of `after` along which positions of the field change
     for dim in field.dims:
         stride, end = before.stride(dim), before.stride(dim) * before.shape[dim]
         for d, (n, s) in enumerate(zip(after.shape, after.stride(), strict=True)):
             if n > 1 and 0 < s < end and s * (n - 1) >= stride:
                 moved.add(d)
-    if field.spans and field.dims:
+    if field.spans:
         first = after.storage_offset() // stride % before.shape[dim]
         if not moved:
             return _constant(field.at(first))
