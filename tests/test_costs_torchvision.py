@@ -1,4 +1,4 @@
-"""Costs of all networks of torchvision, against torch's counter and torchvision's facts.
+"""Costs of all networks of torchvision: torch's counter, torchvision's own numbers.
 
 Left out of the first test, and why: object detectors (faster, mask and keypoint R-CNN,
 FCOS, RetinaNet, SSD) look only at the boxes that a picture leads to, so their work
