@@ -4,10 +4,11 @@ Followed from one torch operation to the next, along each axis of the picture ap
 arithmetic on shapes: size, jump and start as in Araujo, Norris and Sim, "Computing
 Receptive Fields of Convolutional Neural Networks", Distill 2019,
 https://distill.pub/2019/computing-receptive-fields/. Pixels in the padding count, also
-where it mirrors the map (a start may be negative), branches see what their paths see together, and a position sees
-what any of its channels sees. A field is lost (None), not guessed, where an operation
-moves positions in a way that is not followed here (indexing by a tensor, `roll`,
-`F.grid_sample`, a convolution of a reshaped map) or writes into a part of a tensor.
+where it mirrors the map, so a start may be negative; branches see what their paths see
+together, and a position sees what any of its channels sees. A field is lost (None), not
+guessed, where an operation moves positions in a way that is not followed here (indexing
+by a tensor, `roll`, `F.grid_sample`, a convolution of a reshaped map, paths of
+different jumps) or writes into a part of a tensor.
 """
 
 import re
