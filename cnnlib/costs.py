@@ -174,7 +174,9 @@ def table(net, input_shape):
     try:
         with torch.no_grad(), counter:
             net(x)
-    except NotImplementedError as error:
+    except (NotImplementedError, RuntimeError) as error:
+        if "meta tensor" not in str(error) and "register_meta" not in str(error):
+            raise
         raise ValueError(
             f"{name} decides by the values of a picture what it computes, so there is "
             "no bill that holds for every picture: count its parts, such as "
@@ -188,7 +190,7 @@ def table(net, input_shape):
         unknown = any(map(is_lazy, own))
         trained = None if unknown else sum(p.numel() for p in own if p.requires_grad)
         macs = _sum(counter.macs[stage])
-        if stage != "(net)" or trained or macs != 0:
+        if stage != "(net)" or (trained, macs) != (0, 0):
             rows.append(_row(stage, trained, macs, counter.outputs[stage]))
     return Table(rows)
 

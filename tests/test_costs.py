@@ -253,9 +253,24 @@ def test_the_members_of_a_list_make_one_stage():
     assert row == costs.Row("blocks", (4,), 60, 48, 12, None, None, None)
 
 
-def test_a_net_that_asks_for_values_is_refused_in_a_sentence():
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x[x > 0],
+        lambda x: x if x.sum() > 0 else -x,
+        lambda x: x * x[0, 0].item(),
+    ],
+)
+def test_a_net_that_asks_for_values_is_refused_in_a_sentence(function):
     with pytest.raises(ValueError, match="Apply decides by the values of a picture"):
-        costs.table(Apply(lambda x: x[x > 0]), (3,))
+        costs.table(Apply(function), (3,))
+
+
+def test_the_mistakes_of_a_net_are_reported_as_they_are():
+    with pytest.raises(NotImplementedError, match="forward"):
+        costs.table(nn.Sequential(nn.ModuleList()), (3,))
+    with pytest.raises(RuntimeError, match="same reduction dim"):
+        costs.table(nn.Sequential(nn.Linear(3, 2)), (4,))
 
 
 class Outside(nn.Module):

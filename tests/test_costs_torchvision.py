@@ -53,6 +53,8 @@ def build(monkeypatch):
             parts["aux_logits"] = False  # as its published number of parameters
         if name.endswith(("googlenet", "inception_v3")):
             parts["init_weights"] = False
+        if name == "vit_h_14":
+            parts["image_size"] = picture(name)[1]
         with torch.device("meta"):
             return models.get_model(name, weights=None, **parts)
 
