@@ -1,7 +1,8 @@
 """Shared code of the book "Convolutional networks, executed".
 
-Small modules by subject: `data`, `folder`, `costs`, `train`, `init`, `claims`, `plots`,
-`gradients`, `experiments` and one file per architecture under `models`.
+Small modules by subject: `data`, `folder`, `costs`, `fields`, `train`, `init`,
+`claims`, `plots`, `gradients`, `experiments` and one file per architecture under
+`models`.
 """
 
 import re

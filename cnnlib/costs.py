@@ -3,20 +3,47 @@
 Everything here is exact integer arithmetic on shapes; no image is ever processed. The
 conventions, stated once: costs are for ONE image; one multiply-accumulate (MAC) is one
 multiplication together with its addition; additions of biases, normalisation,
-activation and pooling are not counted as MACs. Published "FLOPs" of He et al. (2015)
-and torchvision's ``_ops`` are MACs in this sense; torch's FlopCounterMode counts two
-operations per MAC.
+activation, pooling and other work value by value are not counted as MACs. Attention is
+counted in full, with or without a mask. Published "FLOPs" of He et al. (2015) and
+torchvision's ``_ops`` are MACs in this sense; torch's FlopCounterMode counts two
+operations per MAC, and its formulas are used here.
+
+What is not known is None, and "-" in the printed table: the MACs of an operation that
+multiplies and adds, but has no formula here (Fourier transforms, solvers, bilinear
+layers, operations from outside torch); the shape of a stage that returned several
+shapes, or ran several times with different ones; receptive fields that `cnnlib.fields`
+could not follow.
 """
 
 import copy
+import re
+from collections import defaultdict
+from functools import partial
+from math import prod
 from typing import NamedTuple
 
 import torch
-from torch.overrides import TorchFunctionMode
+from torch.nn.parameter import is_lazy
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 
-CONVOLUTIONS = {"conv1d", "conv2d", "conv3d"}
-PRODUCTS = {"matmul", "__matmul__", "mm", "bmm"}
-POOLINGS = {"max_pool2d", "avg_pool2d"}
+from cnnlib import fields
+
+# Operations that torch's counter leaves out: MACs from the output and the arguments.
+MACS = {
+    "addbmm": lambda out, added, a, b: a.numel() * b.shape[2],
+    "addmv": lambda out, added, a, b: a.numel(),
+    "addr": lambda out, added, a, b: a.numel() * b.numel(),
+    "conv_tbc": lambda out, x, weight, *_: out[..., 0].numel() * weight.numel(),
+    "dot": lambda out, a, b: a.numel(),
+    "mv": lambda out, a, b: a.numel(),
+    "vdot": lambda out, a, b: a.numel(),
+}
+# Operations that multiply and add, should they be in neither list.
+UNKNOWN = re.compile(
+    "mm$|mm_|mv$|conv(?!ert)|fft|linalg_(?!vector_norm)|cdist|solve|attention|_rnn"
+    "|lstm|gru|sparse|trilinear(?!3d)|cholesky|householder|ormqr|inverse"
+)
 
 
 def output_size(size, kernel, stride=1, padding=0, dilation=1, ceil_mode=False):
@@ -56,36 +83,45 @@ def output_size_tensorflow(size, kernel, stride=1, padding="SAME"):
 class Row(NamedTuple):
     """Costs of one stage: `output_shape` and `activations` (values) of its output for
     one image, `parameters` (trainable), `macs`, and the `receptive_field` in input
-    pixels (height, width) of one output value; None where it was not followed."""
+    pixels (height, width) of one output value, with the `jump` from one value to the
+    next and the `start`, the first pixel that the first value sees.
+
+    Parameters that several stages share stand in the first of their rows only. MACs and
+    activations of a stage that runs several times are added up. What is unknown is
+    None; the shape of a stage that never ran is ()."""
 
     name: str
-    output_shape: tuple
-    parameters: int
-    macs: int
+    output_shape: tuple | None
+    parameters: int | None
+    macs: int | None
     activations: int
     receptive_field: tuple | None
+    jump: tuple | None
+    start: tuple | None
 
 
 class Table(tuple):
-    """Rows of a cost table, one per stage; `.parameters` and `.macs` are the sums."""
+    """Rows of a cost table, one per stage; `.parameters` and `.macs` are the sums, None
+    if a row does not know its own."""
 
     @property
     def parameters(self):
-        return sum(row.parameters for row in self)
+        return _sum(row.parameters for row in self)
 
     @property
     def macs(self):
-        return sum(row.macs for row in self)
+        return _sum(row.macs for row in self)
 
     def cells(self):
         """Header, rows and total as text."""
         yield "stage", "output", "parameters", "MACs", "receptive field"
         for row in self:
-            shape = " x ".join(map(str, row.output_shape)) or "-"
-            field = row.receptive_field
-            seen = " x ".join(map(str, field)) if field else "-"
-            yield row.name, shape, f"{row.parameters:,}", f"{row.macs:,}", seen
-        yield "total", "", f"{self.parameters:,}", f"{self.macs:,}", ""
+            shape, seen = (
+                " x ".join(map(str, sizes or "-"))
+                for sizes in (row.output_shape, row.receptive_field)
+            )
+            yield row.name, shape, *map(_number, (row.parameters, row.macs)), seen
+        yield "total", "", *map(_number, (self.parameters, self.macs)), ""
 
     def __repr__(self):
         rows = list(self.cells())
@@ -111,142 +147,119 @@ class Table(tuple):
         return "\n".join([*lines, "</tbody></table>"])
 
 
+def _sum(numbers):
+    numbers = list(numbers)
+    return None if None in numbers else sum(numbers)
+
+
+def _number(value):
+    return "-" if value is None else f"{value:,}"
+
+
 def table(net, input_shape):
     """Costs of `net` for one image of `input_shape` (C, H, W), a row per child module.
 
-    The net is copied to the meta device and run there in eval mode, so ImageNet-size
-    networks need neither data nor time. Work that `net` does outside its children
-    stands in a row "(net)".
+    A copy of the net without values runs on the meta device in eval mode, so networks
+    of any size need neither data nor time; lazy layers find their sizes in it. Work
+    that `net` does outside its children stands in a row "(net)". Sequences (C, L) and
+    volumes (C, D, H, W) are counted the same way. Raises ValueError if what `net`
+    computes depends on the values of the picture, as in object detection.
     """
-    net = copy.deepcopy(net).float().to("meta").eval()
-    counter = _Counter()
-    names = [name for name, _ in net.named_children()]
-    for name, child in net.named_children():
-        child.register_forward_pre_hook(counter.enter(name))
-        child.register_forward_hook(counter.leave)
+    name = type(net).__name__
+    weights = [*net.parameters(), *net.buffers()]
+    net = copy.deepcopy(net, {id(x): _without_values(x) for x in weights}).eval()
+    counter = _Counter(net)
     x = torch.empty(1, *input_shape, device="meta")
-    _follow(x, _Field((1, 1), (1, 1)))
-    with torch.no_grad(), counter:
-        net(x)
-    rows = []
-    for name in [*names, None]:
-        module = net if name is None else net.get_submodule(name)
-        own = module.parameters(recurse=name is not None)
-        parameters = sum(p.numel() for p in own if p.requires_grad)
-        out = counter.outputs.get(name)
-        if name is None and not (parameters or counter.macs.get(None)):
-            continue
-        shape = () if out is None else tuple(out.shape[1:])
-        values = 0 if out is None else out[0].numel()
-        field = getattr(out, "_field", None)
-        size = field.size if field else None
-        macs = counter.macs.get(name, 0)
-        rows.append(Row(name or "(net)", shape, parameters, macs, values, size))
+    fields.start(x)
+    try:
+        with torch.no_grad(), counter:
+            net(x)
+    except (NotImplementedError, RuntimeError) as error:
+        if "meta tensor" not in str(error) and "register_meta" not in str(error):
+            raise
+        raise ValueError(
+            f"{name} decides by the values of a picture what it computes, so there is "
+            "no bill that holds for every picture: count its parts, such as "
+            f"table(net.backbone, {input_shape})."
+        ) from error
+    stages = [(name, child.parameters()) for name, child in net.named_children()]
+    rows, counted = [], set()
+    for stage, parameters in [*stages, ("(net)", net.parameters(recurse=False))]:
+        own = [p for p in parameters if p not in counted]
+        counted.update(own)
+        unknown = any(map(is_lazy, own))
+        trained = None if unknown else sum(p.numel() for p in own if p.requires_grad)
+        macs = _sum(counter.macs[stage])
+        if stage != "(net)" or (trained, macs) != (0, 0):
+            rows.append(_row(stage, trained, macs, counter.outputs[stage]))
     return Table(rows)
 
 
-class _Field(NamedTuple):
-    """Receptive field of one value, and the distance in input pixels of the fields of
-    two neighbours; (height, width) each. Araujo, Norris and Sim, "Computing Receptive
-    Fields of Convolutional Neural Networks", Distill 2019,
-    https://distill.pub/2019/computing-receptive-fields/"""
-
-    size: tuple
-    jump: tuple
-
-    def window(self, kernel, stride, dilation):
-        size = tuple(
-            r + (k - 1) * d * j
-            for r, k, d, j in zip(self.size, kernel, dilation, self.jump, strict=True)
-        )
-        jump = tuple(j * s for j, s in zip(self.jump, stride, strict=True))
-        return _Field(size, jump)
+def _without_values(x):
+    """A parameter or buffer of the same shape on the meta device."""
+    if is_lazy(x):
+        return type(x)(device="meta", requires_grad=x.requires_grad)
+    kind = torch.float32 if x.is_floating_point() else x.dtype
+    empty = torch.empty(x.shape, dtype=kind, device="meta")
+    if isinstance(x, torch.nn.Parameter):
+        return torch.nn.Parameter(empty, x.requires_grad)
+    return empty
 
 
-def _follow(tensor, field):
-    tensor._field = field
+def _row(stage, parameters, macs, outputs):
+    """Row of a stage that returned `outputs`, pairs of a shape and its fields."""
+    shapes = [shape for shape, _ in outputs]
+    shape = _agreed(shapes) if shapes else ()
+    looks = []
+    for what in ("size", "jump", "start"):
+        seen = _agreed([tuple(f and getattr(f, what) for f in fs) for _, fs in outputs])
+        looks.append(None if not seen or None in seen else seen)
+    return Row(stage, shape, parameters, macs, sum(map(prod, shapes)), *looks)
 
 
-class _Counter(TorchFunctionMode):
-    """Sees every call of a torch function: adds up MACs per stage and follows the
-    receptive field from inputs to output."""
+def _agreed(values):
+    """The one value if there is no other."""
+    return values[0] if values and values.count(values[0]) == len(values) else None
 
-    def __init__(self):
+
+class _Counter(TorchDispatchMode):
+    """Sees every torch operation of a net: collects MACs and outputs of its stages and
+    follows the receptive field from the input to them."""
+
+    def __init__(self, net):
         super().__init__()
-        self.stage = None
-        self.macs, self.outputs = {}, {}
+        self.formulas = FlopCounterMode(display=False).flop_registry
+        self.stage, self.running = "(net)", None
+        self.macs, self.outputs = defaultdict(list), defaultdict(list)
+        for name, child in net.named_children():
+            for module in child.modules():  # those of a ModuleList run by themselves
+                module.register_forward_pre_hook(partial(self.enter, name))
+                module.register_forward_hook(self.leave)
 
-    def enter(self, name):
-        def hook(module, args):
-            self.stage = name
-
-        return hook
+    def enter(self, name, module, args):
+        if self.running is None:
+            self.stage, self.running = name, module
 
     def leave(self, module, args, output):
-        self.outputs[self.stage] = output
-        self.stage = None
+        if module is self.running:
+            for x in fields.tensors(output):
+                self.outputs[self.stage] += [(tuple(x.shape[1:]), fields.of(x))]
+            self.stage, self.running = "(net)", None
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        if isinstance(out, torch.Tensor):
-            name = getattr(func, "__name__", "")
-            macs = _macs(name, args, kwargs, out)
-            self.macs[self.stage] = self.macs.get(self.stage, 0) + macs
-            _propagate(name, args, kwargs, out)
+        self.macs[self.stage].append(self.count(func, args, kwargs, out))
+        fields.follow(func, args, kwargs, out)
         return out
 
-
-def _macs(name, args, kwargs, out):
-    if name in CONVOLUTIONS or name == "linear":
-        weight = _arguments("input weight", args, kwargs)["weight"]
-        return out.numel() * weight.shape[1:].numel()
-    if name in PRODUCTS:
-        return out.numel() * args[0].shape[-1]
-    return 0
-
-
-def _propagate(name, args, kwargs, out):
-    """Give `out` its receptive field, from those of the tensors it was made from."""
-    sources = [tensor for tensor in _tensors(args) if hasattr(tensor, "_field")]
-    if not sources:
-        return
-    source, field = sources[0], sources[0]._field
-    if name == "conv2d":
-        names = "input weight bias stride padding dilation"
-        given = _arguments(names, args, kwargs)
-        kernel = given["weight"].shape[2:]
-        stride, dilation = given.get("stride", 1), given.get("dilation", 1)
-        field = field.window(kernel, _pair(stride), _pair(dilation))
-    elif name in POOLINGS:
-        given = _arguments("input kernel_size stride", args, kwargs)
-        kernel = _pair(given["kernel_size"])
-        stride = _pair(given.get("stride") or kernel)
-        field = field.window(kernel, stride, (1, 1))
-    elif source.ndim == 4 and out.ndim == 4 and out.shape[2:] == source.shape[2:]:
-        sizes = [tensor._field.size for tensor in sources]
-        field = _Field(tuple(map(max, zip(*sizes, strict=True))), field.jump)
-    elif source.ndim == 4 and (out.ndim == 2 or out.shape[2:] == (1, 1)):
-        whole = source.shape[2:]
-        field = field.window(whole, whole, (1, 1))
-    elif source.ndim == 4:
-        return  # the windows of this operation are not known here
-    _follow(out, field)
-
-
-def _tensors(args):
-    for arg in args:
-        if isinstance(arg, torch.Tensor):
-            yield arg
-        elif isinstance(arg, list | tuple):
-            yield from _tensors(arg)
-
-
-def _arguments(names, args, kwargs):
-    """Positional and keyword arguments of a call as one dictionary."""
-    return dict(zip(names.split(), args, strict=False)) | kwargs
-
-
-def _pair(value):
-    values = (value,) if isinstance(value, int) else tuple(value)
-    return values * 2 if len(values) == 1 else values
+    def count(self, func, args, kwargs, out):
+        """MACs of an operation; None if it multiplies and adds in a way not known."""
+        space, name = func._schema.name.split("::")
+        operation = getattr(torch.ops.aten, name.rstrip("_"), None)  # add_ as add
+        if operation in self.formulas:
+            return self.formulas[operation](*args, **kwargs, out_val=out) // 2
+        if name.rstrip("_") in MACS:
+            return MACS[name.rstrip("_")](out, *fields.tensors(args))
+        known = space in ("aten", "prim", "prims") and not UNKNOWN.search(name)
+        return 0 if known else None
