@@ -141,6 +141,7 @@ def test_the_tests_for_colab_need_what_colab_has_and_pytest():
     assert left_out <= files.keys()
     for name in files.keys() - left_out:
         assert set(packages(files[name], set())) <= known, name
+        assert 'extension("' not in files[name].read_text(), name  # wants docutils
 
 
 def test_the_machine_in_the_cloud_makes_what_exists():
