@@ -17,8 +17,9 @@ NOTEBOOKS := $(BIN)/python -m tools.notebooks
 PYTEST := $(BIN)/python -m pytest
 NBVAL := $(PYTEST) -n $(JOBS) --dist loadfile --nbval --nbval-current-env \
 	--nbval-cell-timeout 1800 --nbval-sanitize-with tests/nbval_sanitize.cfg
-# Site and tools are not for Colab.
-NOT_IN_COLAB := browser test_glossary.py test_notebooks.py test_plain_sphinx.py test_project.py
+# Colab has neither what the site nor what a release needs.
+NOT_IN_COLAB := browser $(addprefix test_,$(addsuffix .py,api glossary notebooks pages \
+	pictures plain_sphinx project release wheel workflows))
 WORKFLOWS := $(BIN)/uv run --quiet --no-project --with-requirements requirements/workflows.txt
 NEED_CHAPTER = test -n "$(CHAPTER)" || { echo "Which chapter? make $@ CHAPTER=lenet" >&2; exit 2; }
 

@@ -1,9 +1,12 @@
 """What runs on GitHub, as far as it can be tested without GitHub."""
 
+import ast
 import json
 import os
 import re
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -23,7 +26,13 @@ COMMANDS = {
     name: "\n".join(step.get("run", "") for step in job.get("steps", []))
     for name, job in JOBS.items()
 }
-MAKEFILE = (form.ROOT / "Makefile").read_text()
+
+
+def read(name):
+    return (form.ROOT / name).read_text(encoding="utf-8")
+
+
+MAKEFILE = read("Makefile")
 TARGETS = set(re.findall(r"^\.PHONY: (.+)$", MAKEFILE, re.MULTILINE))
 
 
@@ -96,8 +105,47 @@ def test_every_chapter_meets_the_versions_of_colab():
     assert sorted(matrix["chapter"]) == form.stems()
 
 
+def modules(path):
+    """Names of the modules that a file imports at its top, those of `from a import b`
+    as a.b."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def packages(path, seen):
+    """Names of the packages of others that a file imports, itself or through ours."""
+    for name in modules(path):
+        ours = [
+            form.ROOT / f"{'/'.join(name.split('.')[:length])}{end}"
+            for length in (1, 2, 3)
+            for end in (".py", "/__init__.py")
+        ]
+        for file in set(filter(Path.is_file, ours)) - seen:
+            seen.add(file)
+            yield from packages(file, seen)
+        if not (form.ROOT / name.partition(".")[0]).is_dir():
+            yield name.partition(".")[0]
+
+
+def test_the_tests_for_colab_need_what_colab_has_and_pytest():
+    shown = ["make", "--dry-run", "--always-make", "colab"]
+    done = subprocess.run(shown, cwd=form.ROOT, check=True, capture_output=True)
+    left_out = set(re.findall(r"--ignore tests/(\w+\.py)", done.stdout.decode()))
+    installed = re.findall(r"^([\w-]+)==", read(".github/colab.txt"), re.MULTILINE)
+    renamed = {"PyYAML": "yaml", "pillow": "PIL", "ipython": "IPython"}
+    known = {renamed.get(name, name) for name in installed} | sys.stdlib_module_names
+    files = {path.name: path for path in (form.ROOT / "tests").glob("*.py")}
+    assert left_out <= files.keys()
+    for name in files.keys() - left_out:
+        assert set(packages(files[name], set())) <= known, name
+        assert 'extension("' not in files[name].read_text(), name  # wants docutils
+
+
 def test_the_machine_in_the_cloud_makes_what_exists():
-    text = (form.ROOT / ".devcontainer/devcontainer.json").read_text()
+    text = read(".devcontainer/devcontainer.json")
     machine = json.loads(re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE))
     assert made(machine["updateContentCommand"]) == {"install", "book"} <= TARGETS
     python = re.search(r"python:(\d+\.\d+)", machine["image"])[1]
