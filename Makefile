@@ -75,6 +75,10 @@ test-site: book $(READY) ## build the site and try it in a browser (wants chromi
 mutants: $(READY) ## break the networks on purpose; a test must notice (ONLY=vgg: some)
 	$(BIN)/python -m tools.mutants $(ONLY)
 
+.PHONY: mutation
+mutation: $(READY) ## try every small change of a module, for an hour (ONLY=data: one)
+	$(BIN)/python -m tools.mutation $(ONLY)
+
 .PHONY: lint
 lint: $(READY) ## check style and common defects, notebooks included
 	$(BIN)/ruff check .

@@ -221,7 +221,7 @@ def _contradicts_notes(entry, value):
     return _agrees(value, entry.says, entry.tolerance) != (entry.verdict == "holds")
 
 
-def _agrees(measured, value, tolerance=0):
+def _agrees(measured, value, tolerance):
     """Whole numbers, texts and truth values must be equal; a decimal fraction agrees
     with what rounds to its digits; a tolerance (relative) replaces both rules."""
     if isinstance(value, tuple):

@@ -262,7 +262,7 @@ class Share:
     Raises ValueError where a rank does not exist or would have nothing to train on.
     """
 
-    def __init__(self, total, shuffle, generator, rank=0, world_size=1):
+    def __init__(self, total, shuffle, generator, rank, world_size):
         if not 0 <= rank < world_size:
             raise ValueError(f"rank={rank} is not between 0 and {world_size - 1}.")
         if shuffle and total < world_size:

@@ -139,7 +139,7 @@ statements:
   lenet/text: {<<: *holds, says: max, right: average, verdict: corrected}
   lenet/band: {<<: *holds, says: null, right: null, band: [0.7, 0.8]}
   lenet/cited: {<<: *holds, settled: cite, paper: "https://example.org",
-    statement: '<b>"A" & B</b>.'}
+    statement: '<b>"A" & B</b>.', comment: So they say.}
 exercises:
   lenet/exercise-sum: {chapter: lenet, question: Why?, answer: 122304, hint: Use C1.}
   lenet/exercise-rate: {chapter: lenet, question: How much?, answer: 0.25,
@@ -183,6 +183,7 @@ def line(ledger, capsys):
         ("lenet/shape", (6, 28, 28)),
         ("lenet/near", (102, 196)),
         ("lenet/ratio", 120422400 / 12443648),
+        ("lenet/ratio", 9.6846),
         ("lenet/text", "average"),
         ("lenet/band", 0.7),
         ("lenet/band", 0.8),
@@ -280,6 +281,18 @@ def test_line_as_text(line):
     assert "measured: 60,000." in line(check, "lenet/holds", torch.tensor(6e4))
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        *[(True, "yes"), (False, "no"), ("average", "average"), (60000, "60,000")],
+        *[(9.67742, "9.677"), (999.96, "1000"), (1000.0, "1,000"), (-2e4, "-20,000")],
+        *[((6, 28.0, "x"), "(6, 28, x)"), (None, "None")],
+    ],
+)
+def test_values_are_shown_as_the_book_prints_them(value, text):
+    assert claims.shown(value) == text
+
+
 def test_line_as_html_is_escaped_and_shown_by_ipython(ledger, monkeypatch):
     shown = []
     monkeypatch.setitem(
@@ -293,11 +306,26 @@ def test_line_as_html_is_escaped_and_shown_by_ipython(ledger, monkeypatch):
     cited, corrected = (line._repr_mimebundle_() for line in shown)
     assert cited["text/html"] == (
         '<p class="claim claim-holds"><strong>holds</strong> '
-        "&lt;b&gt;&quot;A&quot; &amp; B&lt;/b&gt;. "
+        "&lt;b&gt;&quot;A&quot; &amp; B&lt;/b&gt;. So they say. "
         '<a href="https://example.org">source</a></p>'
     )
+    opening = '<p class="claim claim-corrected"><strong>corrected</strong> It costs'
+    assert corrected["text/html"].startswith(opening)
     assert '<a href="https://example.org/a?b&amp;c">' in corrected["text/html"]
     assert corrected["text/plain"] == repr(shown[1])
+
+
+def test_a_fallen_verdict_shows_both_values(ledger):
+    with pytest.raises(
+        ClaimError, match=r"^lenet/says-only: measured 50, but 61000 is recorded as"
+    ):
+        check("lenet/says-only", torch.tensor(50))
+
+
+def test_entries_come_in_the_order_of_the_file(ledger):
+    ids = re.findall(r"^  (\S+): ", LEDGER, re.MULTILINE)
+    assert [entry.id for entry in claims.statements()] == ids[:-2]
+    assert [entry.id for entry in claims.exercises()] == ids[-2:]
 
 
 def test_unknown_id_names_the_nearest(ledger):
@@ -305,6 +333,8 @@ def test_unknown_id_names_the_nearest(ledger):
         check("lenet/hold", 1)
     with pytest.raises(ClaimError, match=r"no 'lenet/cite'.*lenet/cited"):
         cite("lenet/cite")
+    with pytest.raises(ClaimError, match=r"no 'x'; the nearest ids are (\S+ ){2}\S+$"):
+        cite("x")
 
 
 def test_check_and_cite_are_not_confused(ledger):
@@ -316,21 +346,23 @@ def test_check_and_cite_are_not_confused(ledger):
 
 
 @pytest.mark.parametrize(
-    ("id", "answer", "marked"),
+    ("id", "answer", "kind", "marked"),
     [
-        ("lenet/exercise-sum", ..., "[exercise] Not answered yet."),
-        ("lenet/exercise-sum", 122304, "[exercise] Right. The answer is 122,304."),
-        ("lenet/exercise-sum", 156, "[exercise] Not yet. Hint: Use C1."),
-        ("lenet/exercise-sum", None, "[exercise] Not yet. Hint: Use C1."),
-        ("lenet/exercise-sum", float("nan"), "[exercise] Not yet. Hint: Use C1."),
-        ("lenet/exercise-rate", float("nan"), "[exercise] Not yet. Hint: Look at S2."),
-        ("lenet/exercise-rate", float("inf"), "[exercise] Not yet. Hint: Look at S2."),
-        ("lenet/exercise-rate", 0.27, "[exercise] Right. The answer is 0.25."),
-        ("lenet/exercise-rate", 0.28, "[exercise] Not yet. Hint: Look at S2."),
+        ("lenet/exercise-sum", ..., "open", "Not answered yet."),
+        ("lenet/exercise-sum", 122304, "right", "Right. The answer is 122,304."),
+        ("lenet/exercise-sum", 156, "wrong", "Not yet. Hint: Use C1."),
+        ("lenet/exercise-sum", None, "wrong", "Not yet. Hint: Use C1."),
+        ("lenet/exercise-rate", 0.27, "right", "Right. The answer is 0.25."),
+        ("lenet/exercise-rate", 0.28, "wrong", "Not yet. Hint: Look at S2."),
+        ("lenet/exercise-sum", float("nan"), "wrong", "Not yet. Hint: Use C1."),
+        ("lenet/exercise-rate", float("nan"), "wrong", "Not yet. Hint: Look at S2."),
+        ("lenet/exercise-rate", float("inf"), "wrong", "Not yet. Hint: Look at S2."),
     ],
 )
-def test_exercise_gets_one_of_three_answers(line, id, answer, marked):
-    assert line(check, id, answer) == marked
+def test_exercise_gets_one_of_three_answers(line, id, answer, kind, marked):
+    assert line(check, id, answer) == f"[exercise] {marked}"
+    html = f'<p class="claim claim-{kind}"><strong>exercise</strong> {marked}</p>'
+    assert claims._mark(claims._find(id), answer).html == html
 
 
 @pytest.mark.parametrize(
@@ -340,12 +372,16 @@ def test_exercise_gets_one_of_three_answers(line, id, answer, marked):
         ("right: average", "right: max", "lenet/text: .* 'max' is not corrected"),
         ("says: 61000", "says: 70000", "lenet/holds: .* 70000 is not holds"),
         ("right: average", "right: null", "lenet/text: a corrected statement"),
-        ("band: [0.7, 0.8]", "band: null", "lenet/band: .* says, right or band"),
-        ('paper: "https://example.org",', "", "lenet/cited: .* needs a link"),
+        ("band: [0.7, 0.8]", "band: null", "lenet/band: a checked .* or band\\."),
+        (
+            'paper: "https://example.org",',
+            "",
+            "lenet/cited: a cited .* a link in paper\\.",
+        ),
         (
             "verdict: imprecise",
             "verdict: wrong",
-            "lenet/imprecise: the verdict 'wrong'",
+            "lenet/imprecise: the verdict 'wrong' is none of holds, corrected, ",
         ),
         ("lenet/ratio:", "vgg/ratio:", "vgg/ratio: the chapter is lenet"),
         ("hint: Use C1.", "tip: Use C1.", "lenet/exercise-sum: .*tip"),

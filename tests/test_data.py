@@ -3,7 +3,11 @@
 import gzip
 import hashlib
 import lzma
+import struct
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import torch
@@ -65,6 +69,10 @@ def test_more_images_than_exist_are_refused(count):
         data.fashion_mnist(train=count)
 
 
+def test_one_image_is_a_set_too():
+    assert [len(part.labels) for part in data.fashion_mnist(1, 1)] == [1, 1]
+
+
 def nowhere(monkeypatch, tmp_path):
     monkeypatch.setattr(data, "FOLDERS", (tmp_path / "nothing",))
     monkeypatch.setattr(data, "CACHE", tmp_path / "cache")
@@ -93,6 +101,60 @@ def test_a_missing_file_says_how_to_get_it_and_leaves_nothing(monkeypatch, tmp_p
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "t10k-labels.gz"])
+@pytest.mark.parametrize("place", ["named", "named/FashionMNIST/raw", "usual"])
+def test_files_are_found_gzipped_or_not_where_they_may_be(
+    monkeypatch, tmp_path, name, place
+):
+    monkeypatch.setattr(data, "FOLDERS", (tmp_path / "nothing", tmp_path / "usual"))
+    monkeypatch.setenv("CNNLIB_DATA", str(tmp_path / "named"))
+    (tmp_path / place).mkdir(parents=True)
+    (tmp_path / place / name).touch()
+    assert data._find(name.removesuffix(".gz")) == tmp_path / place / name
+
+
+@pytest.fixture
+def mirror(tmp_path):
+    """A folder and the address at which this machine serves its files to itself."""
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    handler = partial(SimpleHTTPRequestHandler, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, args=(0.01,)).start()
+        yield folder, f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_what_is_nowhere_is_downloaded(monkeypatch, tmp_path, mirror):
+    nowhere(monkeypatch, tmp_path)
+    monkeypatch.delenv("CNNLIB_DATA", raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    folder, address = mirror
+    contents, files, resources = [], [], []
+    for part in data.PARTS.values():
+        for (name, _, _), shape in zip(part[2], ((20, 28, 28), (20,)), strict=True):
+            values = torch.randint(10, shape, dtype=torch.uint8)
+            head = bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape)
+            content = head + values.numpy().tobytes()
+            packed = gzip.compress(content)
+            (folder / f"{name}.gz").write_bytes(packed)
+            contents.append(values)
+            files.append((name, hashlib.sha256(content).hexdigest(), ""))
+            resources.append((f"{name}.gz", hashlib.md5(packed).hexdigest()))
+    monkeypatch.setattr(data.FashionMNIST, "resources", resources)
+    monkeypatch.setattr(data.FashionMNIST, "mirrors", [address])
+    parts = {"train": (20, 0, files[:2]), "test": (20, 0, files[2:])}
+    monkeypatch.setattr(data, "PARTS", parts)
+    train, test = data.fashion_mnist(20, 5)
+    assert torch.equal(train.images, contents[0].unsqueeze(1))
+    assert torch.equal(train.labels, contents[1].long())
+    assert torch.equal(test.images, contents[2][:5].unsqueeze(1))
+    assert torch.equal(test.labels, contents[3][:5].long())
+    monkeypatch.setenv("CNNLIB_DATA", str(folder))  # they are gzipped there
+    again, _ = data.fashion_mnist(20, 5)
+    assert torch.equal(again.images, train.images)
+
+
 def some(count=100):
     images = torch.randint(256, (count, 1, 28, 28), dtype=torch.uint8)
     return data.Images(images, torch.arange(count))
@@ -106,6 +168,13 @@ def test_batches_are_normalised_and_in_order():
     assert torch.equal(torch.cat(y), images.labels)
     restored = torch.cat(x) * data.STD + data.MEAN
     torch.testing.assert_close(restored * 255, images.images.float())
+
+
+def test_batches_have_128_images_and_the_seed_is_0_unless_given():
+    images = some(200)
+    assert [len(y) for _, y in data.Batches(images)] == [128, 72]
+    ours, theirs = (data.Batches(images, shuffle=True, **s) for s in ({}, {"seed": 0}))
+    assert torch.equal(labels(ours), labels(theirs))
 
 
 def test_shuffling_keeps_every_image_and_depends_on_the_seed_alone():
@@ -157,6 +226,7 @@ def test_ranks_test_every_image_exactly_once(count, world_size):
 
 
 def test_too_few_images_to_train_on_are_refused():
+    assert len(data.Batches(some(3), shuffle=True, world_size=3)) == 1
     with pytest.raises(
         ValueError, match="3 processes cannot share a training set of 2"
     ):
@@ -214,6 +284,21 @@ def test_resizing_keeps_constant_images_constant():
     torch.testing.assert_close(
         x, torch.full_like(x, (200 / 255 - data.MEAN) / data.STD)
     )
+
+
+def test_resizing_is_bilinear_between_the_middles_of_pixels():
+    image = torch.tensor([[[[0, 200], [0, 200]]]], dtype=torch.uint8)
+    batches = data.Batches((image, torch.zeros(1, dtype=torch.int64)), size=4)
+    ((x, _),) = batches
+    row = (x[0, 0, 1] * data.STD + data.MEAN) * 255
+    torch.testing.assert_close(row, torch.tensor([0.0, 50.0, 150.0, 200.0]))
+
+
+def test_batches_are_made_on_the_device():
+    options = {"shuffle": True, "flip": True, "crop": 2, "size": 32}
+    x, y = next(iter(data.Batches(some(), 32, **options, device="meta")))
+    assert x.device.type == y.device.type == "meta"
+    assert (x.shape, x.dtype) == ((32, 1, 32, 32), torch.float32)
 
 
 def test_wrong_shapes_and_types_are_refused_by_name():

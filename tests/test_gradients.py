@@ -82,6 +82,15 @@ def test_a_stack_keeps_the_mean_square_and_a_shortcut_doubles_it():
     assert small.square().mean().item() == pytest.approx(0.01, rel=0.25)
 
 
+def test_a_layer_of_a_stack_normalises_rectifies_and_multiplies_in_this_order():
+    torch.manual_seed(0)
+    x = torch.randn(16, 8, dtype=torch.float64)
+    net = dense_stack(1, 8, norm=Standardise).double()
+    (weight,) = net.parameters()  # and no bias
+    normed = (x - x.mean(0)) / x.std(0, correction=0)
+    torch.testing.assert_close(net(x), normed.relu() @ weight.T)
+
+
 def test_a_linear_stack_has_one_gradient_everywhere():
     torch.manual_seed(0)
     net = dense_stack(5, 8, activation=nn.Identity).double()

@@ -59,9 +59,12 @@ def table(name):
     return costs.table(on_meta(name), models.NETWORKS[name].input_shape)
 
 
-LIGHT = [
-    name for name in NAMES if sum(p.numel() for p in on_meta(name).parameters()) <= 30e6
-]
+def parameters(name):
+    with torch.device("meta"):
+        return sum(p.numel() for p in models.build(name).parameters())
+
+
+LIGHT = [name for name in NAMES if parameters(name) <= 30e6]
 
 
 def smallest_shape(name):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from cnnlib import data, init, train
+from cnnlib import data, train
 
 
 def separable(count=256):
@@ -35,7 +35,7 @@ def test_fit_yields_a_row_per_epoch_and_learns():
     assert [row.epoch for row in rows] == [1, 2, 3, 4, 5]
     assert rows[-1].train_loss < rows[0].train_loss / 4
     assert rows[-1].test_accuracy == 1.0
-    assert all(row.seconds > 0 for row in rows)
+    assert all(0 < row.seconds < 300 for row in rows)
 
 
 def test_the_loss_is_the_mean_over_images_not_over_batches():
@@ -249,24 +249,6 @@ def test_budget_is_small_on_a_cpu_unless_overruled(monkeypatch):
     monkeypatch.setenv("CNNLIB_BUDGET", "huge")
     with pytest.raises(ValueError, match="'huge'"):
         train.budget(1, 2)
-
-
-@pytest.mark.parametrize(
-    ("scheme", "variance"),
-    [
-        (init.lecun, (2.4 / 900) ** 2 / 3),
-        (init.glorot, 2 / (900 + 1800)),
-        (init.he, 2 / 900),
-    ],
-)
-def test_initialisation_has_the_variance_of_its_paper(scheme, variance):
-    torch.manual_seed(0)
-    layer = nn.Conv2d(100, 200, 3)  # fan_in 900, fan_out 1800
-    layer.apply(scheme)
-    assert layer.weight.var().item() == pytest.approx(variance, rel=0.02)
-    assert layer.bias.abs().max() == 0
-    assert abs(layer.weight.mean().item()) < variance**0.5 / 100
-    nn.Sequential(nn.Linear(3, 3, bias=False), nn.BatchNorm1d(3)).apply(scheme)
 
 
 FAULTS = """

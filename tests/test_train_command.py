@@ -1,6 +1,7 @@
 """python -m cnnlib.train: several processes, interrupted runs, folders of pictures."""
 
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -106,13 +107,14 @@ def test_a_finished_run_is_not_run_again(run, tmp_path, capsys):
 
 
 def test_only_the_last_two_checkpoints_are_kept(tmp_path):
+    folder = tmp_path / "runs" / "lenet"
     for epoch in (1, 2, 3):
-        checkpoints.save(tmp_path, epoch, {"epoch": epoch})
-    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        checkpoints.save(folder, epoch, {"epoch": epoch})
+    assert sorted(p.name for p in folder.iterdir()) == [
         "epoch-0002.pt",
         "epoch-0003.pt",
     ]
-    assert checkpoints.latest(tmp_path) == {"epoch": 3}
+    assert checkpoints.latest(folder) == {"epoch": 3}
     assert checkpoints.latest(tmp_path / "nothing here") is None
 
 
@@ -130,12 +132,40 @@ def test_a_checkpoint_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatc
     assert not list(tmp_path.iterdir())
 
 
+def test_what_torch_cannot_write_is_told_in_its_words(tmp_path, monkeypatch):
+    def odd(state, file):
+        raise RuntimeError("unexpected pos 704 vs 598")
+
+    monkeypatch.setattr(torch, "save", odd)
+    with pytest.raises(OSError) as refused:
+        checkpoints.save(tmp_path, 1, {})
+    assert str(refused.value) == (
+        f"{tmp_path}/epoch-0001.pt cannot be written (unexpected pos 704 vs 598): make "
+        "room for it, or name another folder with --checkpoints."
+    )
+
+
+def test_the_folder_of_the_checkpoints_is_made_and_tried(tmp_path):
+    folder = tmp_path / "runs" / "lenet"
+    for _ in range(2):
+        checkpoints.prepare(folder)
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self"), reason="has no /proc")
+def test_a_folder_of_checkpoints_that_takes_no_files_is_refused():
+    with pytest.raises(OSError, match=r"^/proc cannot be written \("):
+        checkpoints.prepare(pathlib.Path("/proc"))
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="has no full device")
-def test_a_full_disk_is_named_and_the_checkpoint_before_it_kept(tmp_path):
+@pytest.mark.parametrize("size", [9, 10**6])  # noticed at the end, or by torch
+def test_a_full_disk_is_named_and_the_checkpoint_before_it_kept(tmp_path, size):
     kept = checkpoints.save(tmp_path, 1, {"w": torch.zeros(9)})
     (tmp_path / "epoch-0002.new").symlink_to("/dev/full")
-    with pytest.raises(OSError, match=r"epoch-0002\.pt cannot be written \(No space"):
-        checkpoints.save(tmp_path, 2, {"w": torch.zeros(9)})
+    message = r"epoch-0002\.pt cannot be written \(No space left on device\): make"
+    with pytest.raises(OSError, match=message):
+        checkpoints.save(tmp_path, 2, {"w": torch.zeros(size)})
     assert list(tmp_path.iterdir()) == [kept]
 
 
@@ -161,7 +191,10 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
             {"cut": whole[:middle], "empty": b"", "flipped": flipped}[damage]
         )
     assert checkpoints.latest(tmp_path)["w"][0] == 1
-    assert "epoch-0002.pt is no whole checkpoint" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    named, _, reason = line.partition(", passed over: ")
+    assert named == f"{path} is no whole checkpoint"
+    assert reason and reason != "None"
     assert not (tmp_path / "trapped").exists()
 
 
