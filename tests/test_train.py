@@ -144,7 +144,11 @@ def test_two_processes_count_every_image_once_with_one_network(tmp_path):
     torch.save((images, labels, net), tmp_path / "given")
     command = [sys.executable, "-c", SHARED, str(tmp_path)]
     others = [subprocess.Popen([*command, str(rank)]) for rank in (0, 1)]
-    assert [other.wait(timeout=300) for other in others] == [0, 0]
+    try:
+        assert [other.wait(timeout=300) for other in others] == [0, 0]
+    finally:  # one that waits for the other in vain
+        for other in others:
+            other.kill()
     (found, means), other = (torch.load(tmp_path / f"rank{rank}") for rank in (0, 1))
     assert [found, means] == other
     assert [accuracy for _, accuracy in found.values()] == [

@@ -95,7 +95,7 @@ def test_the_metadata_tell_an_index_what_it_shows(wheel):
     assert facts["Requires-Python"] == ">=3.11"
     assert facts["Author"] == release.config()["author"]
     assert f"Source, {release.address()}" in facts.get_all("Project-URL")
-    assert {"pillow", "numpy>=2"} < set(facts.get_all("Requires-Dist"))
+    assert {"pillow>=10.1", "numpy>=2"} < set(facts.get_all("Requires-Dist"))
     assert facts["Summary"] and facts["Keywords"] and facts.get_all("Classifier")
     text = facts.get_payload()
     assert text == (form.ROOT / "cnnlib/README.md").read_text(encoding="utf-8")

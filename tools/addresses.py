@@ -19,7 +19,7 @@ from tools.form import ROOT, BookError
 BLOCK = re.compile(r"(begin generated[^\n]*\n).*?([^\n]*end generated)", re.DOTALL)
 README = """\
 [![Read the book](https://img.shields.io/badge/read-the_book-1f6feb)]({site})
-[![Tests]({address}/actions/workflows/test.yml/badge.svg)]({address}/actions/workflows/test.yml)
+[![Tests]({address}/actions/workflows/pages.yml/badge.svg)]({address}/actions/workflows/pages.yml)
 [![Code: MIT](https://img.shields.io/badge/code-MIT-555)](LICENSE)
 [![Text: CC BY 4.0](https://img.shields.io/badge/text-CC_BY_4.0-555)](LICENSE-TEXT)
 
