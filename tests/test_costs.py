@@ -253,6 +253,12 @@ def test_the_members_of_a_list_make_one_stage():
     assert row == costs.Row("blocks", (4,), 60, 48, 12, None, None, None)
 
 
+def test_layers_inside_of_a_stage_have_no_row_and_no_output_of_their_own():
+    inside = nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 6))
+    (row,) = costs.table(nn.Sequential(inside), (4,))
+    assert row == costs.Row("0", (6,), 25 + 36, 20 + 30, 6, None, None, None)
+
+
 @pytest.mark.parametrize(
     "function",
     [

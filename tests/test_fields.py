@@ -182,6 +182,8 @@ class Pixelwise(nn.Module):
         nn.AdaptiveAvgPool2d((5, 7)),
         nn.AdaptiveMaxPool2d(6),
         nn.AvgPool2d(3, 1, 1),
+        lambda x: F.max_pool2d(x, 2),
+        lambda x: F.avg_pool2d(x, (2, 3)),
         nn.MaxPool2d((3, 2), (1, 2), (1, 0), (2, 1), ceil_mode=True),
         nn.ConvTranspose2d(2, 2, 4, 2, bias=False),
         nn.ConvTranspose2d(2, 2, 3, 2, dilation=2, bias=False),
