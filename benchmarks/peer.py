@@ -2,7 +2,9 @@
 
 import contextlib
 import math
+import multiprocessing
 import struct
+import sys
 import tempfile
 import time
 import warnings
@@ -35,6 +37,19 @@ class OutOfTime(Exception):
     """The seconds that a `Trainer` was given are over."""
 
 
+@contextlib.contextmanager
+def forked():
+    """Let workers start as d2l's readers had them: on Linux as copies of the process,
+    which is no longer the default there since Python 3.14."""
+    before = multiprocessing.get_start_method(allow_none=True)
+    if sys.platform == "linux":
+        multiprocessing.set_start_method("fork", force=True)
+    try:
+        yield
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+
+
 class Trainer(d2l.Trainer):
     """d2l's, which keeps the test accuracy after every epoch and can be stopped.
 
@@ -49,8 +64,10 @@ class Trainer(d2l.Trainer):
 
     def fit(self, model, data):
         self.start = time.perf_counter()
-        with warnings.catch_warnings():  # four workers, however many cores
+        with forked(), warnings.catch_warnings():
+            # four workers, however many cores
             warnings.filterwarnings("ignore", "This DataLoader will create")
+            warnings.filterwarnings("ignore", ".* use of fork", DeprecationWarning)
             try:
                 super().fit(model, data)
             except OutOfTime:
