@@ -1,8 +1,10 @@
 """The training loop: what it yields, what it refuses, how it decides precision."""
 
+import ctypes
 import platform
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -38,14 +40,15 @@ def test_fit_yields_a_row_per_epoch_and_learns():
     assert all(0 < row.seconds < 300 for row in rows)
 
 
-def test_the_loss_is_the_mean_over_images_not_over_batches():
+def test_the_loss_is_the_mean_over_images_not_over_batches(monkeypatch):
+    monkeypatch.setattr(train, "precision", lambda device: torch.float32)
     images, net = separable(70), small_net()  # batches of 64 and of 6
     optimizer = torch.optim.SGD(net.parameters(), lr=0.0)
     batches = data.Batches(images, 64)
     (row,) = train.fit(net, batches, batches, 1, optimizer, schedule="constant")
     (x, y) = next(iter(data.Batches(images, 70)))
     expected = nn.functional.cross_entropy(net(x), y).item()
-    assert row.train_loss == pytest.approx(expected, rel=0.02)  # bfloat16 on some CPUs
+    assert row.train_loss == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_row_is_of_its_own_epoch_and_not_of_the_best_so_far():
@@ -162,6 +165,18 @@ def test_two_processes_count_every_image_once_with_one_network(tmp_path):
         assert loss == pytest.approx(expected, rel=0.02)
 
 
+def test_sums_and_buffers_are_shared_by_several_processes(monkeypatch):
+    others, sent = torch.tensor([4.0, 2.0]), []
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda both: both.add_(others))
+    assert train._per_image(torch.tensor(9.0), 3, 2) == pytest.approx((9 + 4) / (3 + 2))
+    assert train._per_image(torch.tensor(9.0), 3, 1) == 9 / 3
+    monkeypatch.setattr(torch.distributed, "broadcast", lambda *what: sent.append(what))
+    net = nn.BatchNorm1d(3)
+    assert train._alike(SimpleNamespace(buffers=net.buffers, module=net)) is net
+    for (buffer, rank), own in zip(sent, net.buffers(), strict=True):
+        assert buffer is own and rank == 0
+
+
 def test_training_happens_in_train_mode_and_evaluation_in_eval_mode():
     images, net, modes = separable(64), small_net(), []
     net.register_forward_pre_hook(lambda net, args: modes.append(net.training))
@@ -228,6 +243,10 @@ def test_precision_is_bfloat16_only_where_the_cpu_is_fast_at_it(monkeypatch):
             product = torch.ones(2, 2) @ torch.ones(2, 2)
         assert product.dtype == expected
         assert train.hardware().endswith({True: "bf16", False: "fp32"}[amx or avx])
+    for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
+        monkeypatch.delattr(torch.cpu, name)  # private, and may go
+    train.precision.cache_clear()
+    assert train.precision(cpu) == torch.float32
     train.precision.cache_clear()
 
 
@@ -242,10 +261,71 @@ def test_the_environment_overrules_the_precision(monkeypatch):
         train.precision(torch.device("cpu"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "capability", "expected"),
+    [
+        ("cuda", (7, 5), torch.float32),  # Turing
+        ("cuda", (8, 0), torch.bfloat16),  # Ampere
+        ("cuda", (9, 0), torch.bfloat16),
+        ("mps", None, torch.float32),
+    ],
+)
+def test_precision_of_a_gpu(monkeypatch, kind, capability, expected):
+    monkeypatch.delenv("CNNLIB_PRECISION", raising=False)
+    device = torch.device(kind)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", {device: capability}.get)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    train.precision.cache_clear()
+    assert train.precision(device) == expected
+    monkeypatch.setattr(torch, "autocast", lambda *which, enabled: (which, enabled))
+    enabled = expected == torch.bfloat16
+    assert train.autocast(device) == ((kind, expected), enabled)
+    train.precision.cache_clear()
+
+
+def test_the_accelerator_comes_before_the_cpu(monkeypatch):
+    for found in (torch.device("cuda"), None):
+        known = {True: found, False: torch.device("mps")}
+        monkeypatch.setattr(
+            torch.accelerator,
+            "current_accelerator",
+            lambda check_available=False, known=known: known[check_available],
+        )
+        assert train.device() == (found or torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "threads", "words"),
+    [
+        ("cpu", 1, "CPU, 1 thread, bf16"),
+        ("cpu", 2, "CPU, 2 threads, bf16"),
+        ("mps", 2, "MPS, 2 threads, bf16"),
+        ("cuda", 2, "NVIDIA H100, bf16"),
+    ],
+)
+def test_hardware_is_told_in_a_few_words(monkeypatch, kind, threads, words):
+    device = torch.device(kind)
+    monkeypatch.setattr(train, "device", lambda: device)
+    monkeypatch.setattr(train, "precision", {device: torch.bfloat16}.get)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(torch.cuda, "get_device_name", {device: "NVIDIA H100"}.get)
+    assert train.hardware() == words
+
+
+def test_one_cycle_leaves_the_momentum_alone():
+    images, net = separable(64), small_net()
+    batches, optimizer = data.Batches(images, 16), adam(net)
+    for _ in train.fit(net, batches, batches, 3, optimizer):
+        assert optimizer.param_groups[0]["betas"] == (0.9, 0.999)
+
+
 def test_budget_is_small_on_a_cpu_unless_overruled(monkeypatch):
     monkeypatch.setattr(train, "device", lambda: torch.device("cpu"))
     monkeypatch.delenv("CNNLIB_BUDGET", raising=False)
     assert train.budget(1, 2) == 1
+    monkeypatch.setenv("CNNLIB_BUDGET", "full")
+    assert train.budget(1, 2) == 2
+    monkeypatch.delenv("CNNLIB_BUDGET")
     monkeypatch.setattr(train, "device", lambda: torch.device("cuda"))
     assert train.budget(1, 2) == 2
     monkeypatch.setenv("CNNLIB_BUDGET", "small")
@@ -253,6 +333,22 @@ def test_budget_is_small_on_a_cpu_unless_overruled(monkeypatch):
     monkeypatch.setenv("CNNLIB_BUDGET", "huge")
     with pytest.raises(ValueError, match="'huge'"):
         train.budget(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("libc", "expected"),
+    # M_TRIM_THRESHOLD and M_MMAP_MAX in glibc's malloc.h
+    [(("glibc", "2.36"), [(-1, 2**31 - 1), (-4, 0)]), (("", ""), [])],
+)
+def test_the_allocator_of_glibc_alone_is_told_to_keep_memory(
+    monkeypatch, libc, expected
+):
+    told = []
+    own = SimpleNamespace(mallopt=lambda *options: told.append(options))
+    monkeypatch.setattr(platform, "libc_ver", lambda: libc)
+    monkeypatch.setattr(ctypes, "CDLL", {None: own}.get)
+    train.reuse_memory()
+    assert told == expected
 
 
 FAULTS = """

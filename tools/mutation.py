@@ -25,17 +25,20 @@ import yaml
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "_build" / "mutation"
 SURVIVORS = ROOT / "tests" / "survivors.yml"
-# The tests that must notice, as options of pytest, for each module.
+# The tests that must notice, as options of pytest, for each module; without those that
+# train long or start other processes.
 TESTS = {
     "cnnlib/init.py": ["tests/test_init.py"],
     "cnnlib/gradients.py": ["tests/test_gradients.py"],
     "cnnlib/data.py": ["tests/test_data.py"],
     "cnnlib/claims.py": ["tests/test_claims.py"],
     "cnnlib/costs.py": ["tests/test_costs.py"],
-    "cnnlib/train/__init__.py": ["tests/test_train.py", "-k", "not two_processes"],
+    "cnnlib/train/__init__.py": [
+        *("tests/test_train.py", "-k", "not (two_processes or reused)"),
+    ],
     "cnnlib/train/__main__.py": [
         *("tests/test_train_command.py", "-k"),
-        "not (two_processes or was_killed or a_worker)",  # slow: they start others
+        "not (two_processes or was_killed or a_worker)",
     ],
     "cnnlib/train/checkpoints.py": [
         *("tests/test_train_command.py", "-k"),
@@ -52,7 +55,7 @@ TESTS = {
         f"cnnlib/models/{name}.py": [
             f"tests/test_models_{name}.py",
             "tests/test_models.py",
-            *("-k", f"{name} and not small_batch"),  # training takes too long
+            *("-k", f"{name} and not small_batch"),
         ]
         for name in (
             *("lenet", "alexnet", "nin", "vgg", "googlenet", "resnet", "resnet_cifar"),
@@ -153,6 +156,8 @@ def differs(file):
     """Try the changes of a module; print how the survivors differ from those listed."""
     folder = prepare(file)
     before = alive(folder) if (folder / "mutants").exists() else []
+    # which test calls which function may have changed
+    (folder / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
     mutmut(folder, "run", "--max-children", "1", quiet=False)
     if again := [name for name in alive(folder) if name in before]:
         mutmut(folder, "run", "--max-children", "1", *again, quiet=False)
