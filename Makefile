@@ -71,6 +71,15 @@ endif
 test-site: book $(READY) ## build the site and try it in a browser (wants chromium)
 	$(PYTEST) -n $(JOBS) tests/browser
 
+.PHONY: pretend-gpu
+pretend-gpu: $(READY) ## all that `make test` does not run on a pretend GPU, and all chapters
+	$(PYTEST) -n $(JOBS) -m weekly tests/test_on_gpu.py
+	PYTHONSTARTUP=$(CURDIR)/tests/pretend_gpu_kernel.py $(NBVAL) chapters
+
+.PHONY: on-gpu
+on-gpu: $(READY) ## what only a real GPU can show, in nine minutes; results with its name
+	$(BIN)/python -m tools.on_gpu
+
 .PHONY: mutants
 mutants: $(READY) ## break the networks on purpose; a test must notice (ONLY=vgg: some)
 	$(BIN)/python -m tools.mutants $(ONLY)

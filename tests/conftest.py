@@ -1,3 +1,4 @@
+import contextlib
 import importlib.util
 import os
 import runpy
@@ -17,7 +18,6 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(scratch() / "inductor")
 # The workers of pytest -n share the cores, and a GPU does not make the tests long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("CNNLIB_BUDGET", "small")
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +27,18 @@ def tracked():
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE)
     names = filter(None, done.stdout.decode().split("\0"))
     return [name for name in names if (ROOT / name).is_file()]
+
+
+@pytest.fixture
+def gpu():
+    """The GPU that torch sees, else a pretended one."""
+    import torch
+
+    from tests.pretend_gpu import pretend_gpu
+
+    is_there = torch.cuda.is_available()
+    with contextlib.nullcontext() if is_there else pretend_gpu(noise=1e-6):
+        yield torch.device("cuda")
 
 
 @pytest.fixture(scope="session")

@@ -319,22 +319,6 @@ def test_one_cycle_leaves_the_momentum_alone():
         assert optimizer.param_groups[0]["betas"] == (0.9, 0.999)
 
 
-def test_budget_is_small_on_a_cpu_unless_overruled(monkeypatch):
-    monkeypatch.setattr(train, "device", lambda: torch.device("cpu"))
-    monkeypatch.delenv("CNNLIB_BUDGET", raising=False)
-    assert train.budget(1, 2) == 1
-    monkeypatch.setenv("CNNLIB_BUDGET", "full")
-    assert train.budget(1, 2) == 2
-    monkeypatch.delenv("CNNLIB_BUDGET")
-    monkeypatch.setattr(train, "device", lambda: torch.device("cuda"))
-    assert train.budget(1, 2) == 2
-    monkeypatch.setenv("CNNLIB_BUDGET", "small")
-    assert train.budget(1, 2) == 1
-    monkeypatch.setenv("CNNLIB_BUDGET", "huge")
-    with pytest.raises(ValueError, match="'huge'"):
-        train.budget(1, 2)
-
-
 @pytest.mark.parametrize(
     ("libc", "expected"),
     # M_TRIM_THRESHOLD and M_MMAP_MAX in glibc's malloc.h

@@ -39,9 +39,9 @@ print(hardware(), version("torch").partition("+")[0], sep="\\n", end="")"""
 
 def kernel_env():
     """The environment of a kernel that runs a chapter. One thread and fixed seeds make
-    results repeatable; the small budget holds unless CNNLIB_BUDGET says otherwise. The
-    C library keeps memory that it would else return and fetch again in each step. A
-    chapter must not need what only this machine has (tools/offline)."""
+    results repeatable. The C library keeps memory that it would else return and fetch
+    again in each step. A chapter must not need what only this machine has
+    (tools/offline)."""
     path = filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH")])
     fixed = {
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
@@ -55,7 +55,7 @@ def kernel_env():
         "TORCHINDUCTOR_CACHE_DIR": str(scratch() / "inductor"),
         "TQDM_DISABLE": "1",
     }
-    env = {"CNNLIB_BUDGET": "small", **os.environ, **fixed}
+    env = {**os.environ, **fixed}
     # ipykernel would not capture what C++ code prints under pytest
     env.pop("PYTEST_CURRENT_TEST", None)
     return env

@@ -127,8 +127,13 @@ def precision(device):
     """bfloat16 where it is faster than float32: on CUDA GPUs from Ampere on, and on
     CPUs with AMX or AVX512-BF16 instructions; float32 elsewhere. The environment
     variable CNNLIB_PRECISION ("bfloat16" or "float32") overrules."""
-    if wanted := _choice("CNNLIB_PRECISION", "bfloat16", "float32"):
+    wanted = os.environ.get("CNNLIB_PRECISION")
+    if wanted in ("bfloat16", "float32"):
         return getattr(torch, wanted)
+    if wanted is not None:
+        raise ValueError(
+            f'CNNLIB_PRECISION is "bfloat16" or "float32", not {wanted!r}.'
+        )
     if device.type == "cuda":
         fast = torch.cuda.get_device_capability(device) >= (8, 0)
     else:
@@ -171,25 +176,6 @@ def reuse_memory():
         M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
         mallopt(M_MMAP_MAX, 0)
-
-
-def budget(small, full):
-    """`small` on a CPU, `full` where there is an accelerator; the environment variable
-    CNNLIB_BUDGET ("small" or "full") overrules."""
-    wanted = _choice("CNNLIB_BUDGET", "small", "full")
-    if wanted is None:
-        wanted = "small" if device().type == "cpu" else "full"
-    return small if wanted == "small" else full
-
-
-def _choice(variable, *values):
-    """What the environment variable asks for, or None where it is not set."""
-    wanted = os.environ.get(variable)
-    if wanted not in (None, *values):
-        raise ValueError(
-            f'{variable} is "{values[0]}" or "{values[1]}", not {wanted!r}.'
-        )
-    return wanted
 
 
 def _nhwc(x):

@@ -1,0 +1,72 @@
+"""tools/on_gpu.py: what it stores, and that a part that fails is not lost."""
+
+import json
+import sys
+
+import pytest
+import torch
+
+from tools import on_gpu
+
+
+@pytest.fixture
+def stored(monkeypatch, tmp_path):
+    """A function that runs the tool with these parts on a card of this name; returns
+    its exit code and what it stored."""
+    monkeypatch.setattr(on_gpu, "RESULTS", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["on_gpu"])
+    monkeypatch.setattr(on_gpu, "card", lambda pretend: "NVIDIA H0 80GB")
+
+    def run(**parts):
+        listed = [(name, ["-c", code]) for name, code in parts.items()]
+        monkeypatch.setattr(on_gpu, "parts", lambda pretend, folder: listed)
+        code = on_gpu.main()
+        path = tmp_path / "gpu-nvidia-h0-80gb.json"
+        return code, json.loads(path.read_text())
+
+    return run
+
+
+def test_every_part_is_stored_with_its_seconds_and_the_card(stored, capsys):
+    code, result = stored(
+        one="print('a\\n12 passed')", two="import time; time.sleep(1)"
+    )
+    assert code == 0
+    assert result["card"] == "NVIDIA H0 80GB" and result["torch"] and result["commit"]
+    one, two = result["parts"]
+    assert (one["part"], one["passed"], one["said"]) == ("one", True, "12 passed")
+    assert 1 <= two["seconds"] < 60
+    assert "two: passed in" in capsys.readouterr().out
+
+
+def test_a_part_that_fails_does_not_hide_the_next(stored, capsys):
+    code, result = stored(one="print('why'); raise SystemExit(3)", two="print('fine')")
+    assert code == 1
+    assert [row["passed"] for row in result["parts"]] == [False, True]
+    assert "why" in capsys.readouterr().err
+
+
+def test_no_part_runs_longer_than_the_time_that_is_left(stored, monkeypatch):
+    monkeypatch.setattr(on_gpu, "LIMIT", 2)
+    code, result = stored(one="import time; time.sleep(60)", two="print('late')")
+    assert code == 1 and result["parts"][0]["seconds"] < 30
+    assert result["parts"][0]["said"] == "stopped: no time was left"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a real GPU is here")
+def test_without_a_gpu_it_says_so_in_one_sentence(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["on_gpu"])
+    with pytest.raises(SystemExit, match=r"sees no CUDA GPU here; .* --pretend\.$"):
+        on_gpu.main()
+
+
+@pytest.mark.parametrize("pretend", [False, True])
+def test_all_that_it_runs_is_there(pretend):
+    parts = dict(on_gpu.parts(pretend, "kept"))
+    files = [a for arguments in parts.values() for a in arguments if "/" in a]
+    assert len([name for name in parts if name.startswith("chapter ")]) == 3
+    assert files and all((on_gpu.ROOT / name).is_file() for name in files)
+    assert ("tests.pretend_gpu" in parts["training command"]) == pretend
+    for name, arguments in parts.items():
+        if arguments[0] == "-c":
+            compile(arguments[1], name, "exec")
