@@ -72,12 +72,12 @@ test-site: book $(READY) ## build the site and try it in a browser (wants chromi
 	$(PYTEST) -n $(JOBS) tests/browser
 
 .PHONY: pretend-gpu
-pretend-gpu: $(READY) ## all that `make test` does not run on a pretend GPU, and all chapters
+pretend-gpu: $(READY) ## all chapters, and the heavy tests, on a GPU that is not there
 	$(PYTEST) -n $(JOBS) -m weekly tests/test_on_gpu.py
 	PYTHONSTARTUP=$(CURDIR)/tests/pretend_gpu_kernel.py $(NBVAL) chapters
 
 .PHONY: on-gpu
-on-gpu: $(READY) ## what only a real GPU can show, in nine minutes; results with its name
+on-gpu: $(READY) ## what only a real GPU shows, in nine minutes; stores the result
 	$(BIN)/python -m tools.on_gpu
 
 .PHONY: mutants

@@ -249,7 +249,8 @@ def test_two_processes_train_on_two_gpus(tmp_path):
 
 @pytest.mark.skipif(not PRETENDED, reason="tools/on_gpu.py runs heavier ones")
 def test_a_light_chapter_runs_on_the_gpu_and_prints_the_same(tmp_path):
-    asked = new_code_cell("from cnnlib import train\nprint(train.hardware())")
+    source = "from cnnlib import train\nprint(train.hardware())"
+    asked = new_code_cell(source, execution_count=1)
     asked.outputs = [new_output("stream", name="stdout", text="Pretended GPU, bf16\n")]
     nbformat.write(new_notebook(cells=[asked]), tmp_path / "asked.ipynb")
     run_command(

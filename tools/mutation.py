@@ -33,6 +33,7 @@ TESTS = {
     "cnnlib/data.py": ["tests/test_data.py"],
     "cnnlib/claims.py": ["tests/test_claims.py"],
     "cnnlib/costs.py": ["tests/test_costs.py"],
+    "cnnlib/fields.py": ["tests/test_fields.py"],
     "cnnlib/train/__init__.py": [
         *("tests/test_train.py", "-k", "not (two_processes or reused)"),
     ],
