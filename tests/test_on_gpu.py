@@ -240,6 +240,7 @@ def test_the_command_trains_on_the_gpu_and_goes_on_where_it_was(tmp_path):
 def test_two_processes_train_on_two_gpus(tmp_path):
     launch = ["-m", "torch.distributed.run", "--nproc-per-node=2"]
     address = ["--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
+    address += ["--log-dir", str(tmp_path / "logs")]
     kept = ["--checkpoints", str(tmp_path), "--epochs", "1"]
     said = run_command(*launch, *address, *COMMAND, *kept)
     assert ", bf16" in said and "epoch 1: loss" in said

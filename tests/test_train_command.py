@@ -62,9 +62,10 @@ def test_two_processes_share_the_images_and_end_as_one_would(run, tmp_path):
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
     there = ["--checkpoints", str(tmp_path / "there")]
     address = ["--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
+    address += ["--log-dir", tmp_path / "logs"]
     subprocess.run(
         [*launch, *address, script, tmp_path, *chosen, *there],
-        env=ENV | {"PYTHONPATH": "."},
+        env=ENV | {"PYTHONPATH": f".{os.pathsep}{os.environ['PYTHONPATH']}"},
         check=True,
         capture_output=True,
     )
