@@ -19,7 +19,7 @@ SIDE = 8  # pixels of the thumbnail
 # Of SIDE * SIDE, that two renderings of one picture may differ in. In November 2026
 # these were up to 4 in another font, 2 under matplotlib 3.10.0, 2 in float32 instead of
 # bfloat16; two pictures of the book, of like size, differ in 10 or more.
-BITS = 6
+BITS = 9
 STRETCH = 0.05  # by which their width and height may differ
 
 
