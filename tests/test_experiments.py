@@ -72,7 +72,7 @@ def test_a_killed_run_goes_on_where_it_stopped(toy, tmp_path):
 
     mark = experiments.fingerprint(toy)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(experiments, "fingerprint", lambda job: mark)
+        patch.setattr(experiments, "fingerprint", lambda *_, **settings: mark)
         interrupted = toy._replace(run=run)
         with pytest.raises(KeyboardInterrupt):
             experiments.complete(interrupted, tmp_path)
@@ -87,6 +87,28 @@ def test_a_killed_run_goes_on_where_it_stopped(toy, tmp_path):
         4,
     ]
     assert not list(tmp_path.glob("*.partial.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("source", "seeds", "expected"),
+    [
+        (SOURCE, (3, 0, 1, 2), [3]),
+        (SOURCE, (0, 2), [0, 2]),  # nothing was added: it is repeated
+        (SOURCE.replace("2 * x", "x + x"), (0, 3), [0, 3]),  # the code has changed
+    ],
+)
+def test_settings_that_were_added_are_run_alone(toy, tmp_path, source, seeds, expected):
+    experiments.complete(toy, tmp_path)
+    asked = []
+
+    def progress(settings):
+        asked.extend(setting["seed"] for setting in settings)
+        return settings
+
+    path = experiments.complete(job(tmp_path, source, seeds), tmp_path, progress)
+    rows = json.loads(path.read_text())["rows"]
+    assert asked == expected
+    assert [row["value"] for row in rows] == [2 * seed for seed in seeds]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,15 @@ import torch
 from torch import nn
 
 from cnnlib import costs
-from cnnlib.experiments.alexnet import ALPHA, VARIANTS, ResponseNorm
+from cnnlib.experiments.alexnet import (
+    ALPHA,
+    FINISHED,
+    SIGMOIDS,
+    VARIANTS,
+    ResponseNorm,
+    sigmoid,
+    steep_sigmoid,
+)
 from cnnlib.models.small import alexnet_small
 
 
@@ -38,6 +46,36 @@ def test_a_variant_replaces_every_module_of_a_kind_and_no_other(name, old, new):
     VARIANTS[name][0](net)
     assert old in plain
     assert kinds(net) == [new if kind is old else kind for kind in plain]
+
+
+@pytest.mark.parametrize("name", SIGMOIDS)
+def test_a_sigmoid_without_dropout_has_both_changes(name):
+    net, new = alexnet_small(), {nn.ReLU: nn.Sigmoid}
+    SIGMOIDS[name][0](net)
+    if "no dropout" in name:
+        new[nn.Dropout] = nn.Identity
+    assert kinds(net) == [new.get(kind, kind) for kind in kinds(alexnet_small())]
+
+
+def test_a_steep_sigmoid_starts_from_four_times_the_weights():
+    starts = []
+    for change in (sigmoid, steep_sigmoid):
+        torch.manual_seed(0)
+        net = alexnet_small()
+        change(net)
+        starts.append(list(net.parameters()))
+    for plain, steep in zip(*starts, strict=True):
+        assert torch.equal(steep, 4 * plain)
+
+
+def test_finished_variants_are_those_of_the_ablation_from_other_weights():
+    assert set(FINISHED) < set(VARIANTS)
+    for name, (change, augmented) in FINISHED.items():
+        net, same = alexnet_small(), alexnet_small()
+        change(net)
+        VARIANTS[name][0](same)
+        assert kinds(net) == kinds(same)
+        assert augmented == VARIANTS[name][1]
 
 
 def test_separate_windows_do_not_overlap():

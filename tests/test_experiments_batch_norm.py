@@ -72,6 +72,38 @@ def test_the_chains_differ_in_their_normalisation_only():
     assert kinds["plain"] == ["Conv2d", "ReLU"] * 4
 
 
+def test_two_controls_add_one_thing_to_the_chain_with_batch_norm_before_each_relu():
+    before, centred, end = (
+        [type(m).__name__ for m in batch_norm.chain(variant)]
+        for variant in ("before", "centred", "end")
+    )
+    assert [kind for kind in centred if kind != "Centre"] == before
+    assert centred[:4] == ["Conv2d", "BatchNorm2d", "ReLU", "Centre"]
+    assert centred.count("Centre") == 10
+    assert end == [*before[:-3], "BatchNorm2d", *before[-3:]]
+
+
+def test_centring_takes_the_mean_out_and_leaves_the_scale():
+    torch.manual_seed(0)
+    x, layer = torch.randn(64, 3, 5, 5) * 2 + 1, batch_norm.Centre(3)
+    y = layer(x)
+    assert y.mean((0, 2, 3)).abs().max() < 1e-5
+    torch.testing.assert_close(y.std((0, 2, 3)), x.std((0, 2, 3)))
+    for _ in range(100):
+        layer(x)
+    torch.testing.assert_close(layer.eval()(x), y, atol=1e-3, rtol=1e-3)
+    assert torch.equal(layer(x[:1]), layer(x)[:1])  # alone as in company
+
+
+def test_a_bias_that_is_normalised_away_is_a_mean_that_is_normalised_away():
+    """What the chapter says of centred inputs: before a batch norm they change nothing
+    where no padding is read."""
+    torch.manual_seed(0)
+    x, conv, norm = torch.randn(8, 4, 9, 9), nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6)
+    shifted = x + torch.randn(1, 4, 1, 1)
+    torch.testing.assert_close(norm(conv(shifted)), norm(conv(x)), atol=1e-4, rtol=1e-4)
+
+
 def test_ahead_walks_down_the_gradient_and_leaves_the_network(monkeypatch):
     monkeypatch.setattr(train, "precision", lambda device: torch.float32)
     torch.manual_seed(0)

@@ -49,6 +49,15 @@ def test_the_five_kinds_have_the_weights_of_their_formula(kind, weights):
     assert x.shape[2:] == (4, 4)
 
 
+@pytest.mark.parametrize("kind", ["convolution", "wide convolution", "local"])
+def test_the_maximum_of_a_map_leaves_the_dense_layer_one_value_for_each(kind):
+    torch.manual_seed(0)
+    net = channels.classifier(kind, "maximum")
+    maps = net[:4](torch.randn(3, 1, 28, 28))
+    torch.testing.assert_close(net[4:6](maps), maps.amax((2, 3)))
+    assert net[6].weight.shape == (10, maps.shape[1])
+
+
 def test_all_kinds_begin_with_values_of_the_same_size():
     torch.manual_seed(0)
     x = torch.randn(64, 1, 28, 28)

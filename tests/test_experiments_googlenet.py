@@ -5,14 +5,21 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cnnlib import costs
+from cnnlib import costs, data, train
 from cnnlib.experiments.googlenet import (
     Detach,
+    Noise,
     build,
+    equal_branches,
     exits,
     googlenet_28,
+    losses,
+    noise,
+    silenced,
+    sizes_on_noise,
     stem_gradients,
 )
+from cnnlib.models.googlenet import Inception
 
 SHAPE = (1, 28, 28)
 
@@ -90,3 +97,62 @@ def test_detached_heads_learn_but_do_not_touch_the_stages(batch):
     assert stem_gradients(net, x, y)[1:] == [0, 0]
     for name, parameter in net.named_parameters():
         assert (parameter.grad is not None) == name.startswith("auxiliary")
+
+
+def test_weights_on_noise_are_those_of_the_branches_that_read_module_4c():
+    net = build("He")
+    noisy = Noise()
+    assert noisy(torch.zeros(3, 64, 7, 7)).shape == (3, 8, 7, 7)
+    assert net.inception4c.branch_pool(torch.zeros(3, 64, 7, 7)).shape == (3, 8, 7, 7)
+    with torch.no_grad():
+        for branch in net.inception4d.children():
+            first = next(m for m in branch.modules() if isinstance(m, nn.Conv2d))
+            first.weight[:, :56], first.weight[:, 56:] = 2, 3
+    assert sizes_on_noise(net) == [3, 2]
+
+
+def test_without_decay_the_noisy_network_takes_other_steps():
+    with_decay, without = (
+        noise(decay=decay, seed=0, images=256, epochs=2) for decay in (1.0, 0.0)
+    )
+    assert len(with_decay["sizes"]) == 3 and len(without["test_accuracy"]) == 2
+    assert with_decay["sizes"][0] == without["sizes"][0]
+    assert sum(with_decay["sizes"][-1]) < sum(without["sizes"][-1])
+
+
+def test_a_silenced_branch_is_zero_and_comes_back(batch):
+    torch.manual_seed(0)
+    block = Inception(1, 2, 3, 4, 5, 6, 7)
+    before = block(batch[0])
+    with silenced(block.branch3x3):
+        inside = block(batch[0])
+    assert (inside[:, 2:6] == 0).all()
+    assert torch.equal(inside[:, 6:], before[:, 6:])
+    assert torch.equal(block(batch[0]), before)
+
+
+def test_losses_are_the_accuracies_without_each_branch():
+    torch.manual_seed(0)
+    net = equal_branches().eval()
+    images = torch.randint(256, (50, 1, 28, 28), dtype=torch.uint8)
+    with torch.no_grad():
+        x, _ = next(iter(data.Batches(data.Images(images, torch.zeros(50).long()))))
+        own = data.Images(images, net(x).argmax(1))
+    batches = data.Batches(own)
+    found = losses(net, batches)
+    assert len(found) == 9 and {len(row) for row in found} == {4}
+    with silenced(net.inception5b.branch_pool):
+        assert found[-1][-1] == pytest.approx(1 - train.evaluate(net, batches))
+
+
+def test_equal_branches_have_a_quarter_of_each_module():
+    net, x = equal_branches(), torch.zeros(1, 1, 28, 28)
+    sides = {}
+    for name, stage in net.named_children():
+        if isinstance(stage, Inception):
+            assert len({branch(x).shape for branch in stage.children()}) == 1
+        x = stage(x)
+        sides[name] = tuple(x.shape[1:])
+    assert sides["inception3a"] == (32, 14, 14)
+    assert sides["inception4e"] == (104, 7, 7)
+    assert sides["inception5b"] == (128, 3, 3)

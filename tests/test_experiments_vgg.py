@@ -1,19 +1,11 @@
-"""The networks of VGG's experiments: costs, starts, and what linear means."""
+"""The networks of VGG's experiment: costs, and what linear means."""
 
 import pytest
 import torch
 from torch import nn
 
 from cnnlib import costs
-from cnnlib.experiments.vgg import (
-    INITIALISATIONS,
-    START_SETTINGS,
-    WINDOWS,
-    plain_vgg,
-    start,
-    window_net,
-    window_stage,
-)
+from cnnlib.experiments.vgg import WINDOWS, window_net, window_stage, windows
 
 
 def bill(window):
@@ -55,24 +47,8 @@ def test_a_linear_stack_is_linear_and_starts_with_the_variance_of_the_other():
     assert squares[nn.Identity] == pytest.approx(squares[nn.ReLU], rel=0.3)
 
 
-@pytest.mark.parametrize("convs", [1, 3, 5])
-def test_plain_vgg_has_the_depth_that_the_chapter_names(convs):
-    kinds = (nn.Conv2d, nn.Linear)
-    net = plain_vgg(convs)
-    assert sum(isinstance(m, kinds) for m in net.modules()) == 3 * convs + 3
-    assert net(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
-
-
-def test_the_default_leaves_the_weights_as_pytorch_made_them():
-    torch.manual_seed(0)
-    net = plain_vgg(1)
-    before = [p.clone() for p in net.parameters()]
-    net.apply(INITIALISATIONS["default"])
-    assert all(map(torch.equal, before, net.parameters()))
-
-
-def test_every_depth_is_run_with_five_seeds_alike():
-    assert len(START_SETTINGS) == 2 * 3 * 3 * 5
-    setting = START_SETTINGS[0]
-    short = {"images": 64, "tests": 32, "epochs": 1}
-    assert start(**setting, **short) == start(**setting, **short)
+def test_a_run_is_repeated_to_the_bit():
+    short = {"images": 64, "tests": 32, "epochs": 2}
+    run = windows(window="two 3x3", seed=0, **short)
+    assert run == windows(window="two 3x3", seed=0, **short)
+    assert len(run["train_loss"]) == len(run["test_accuracy"]) == 2

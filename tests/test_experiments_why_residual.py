@@ -5,25 +5,40 @@ import torch
 from torch import nn
 
 from cnnlib import data, train
+from cnnlib.experiments import depth
+from cnnlib.experiments.batch_norm import remeasured
+from cnnlib.experiments.depth import KINDS
 from cnnlib.experiments.surface import filter_normalised, plane, surface
 from cnnlib.experiments.why_residual import (
     LESIONS,
     NETWORKS,
+    added,
     answers,
-    answers_to,
+    before_and_after,
     bypass,
+    classes,
+    first_to_last,
     lesions,
+    mass,
     parts,
     shape,
     swaps,
+    with_statistics_anew,
 )
-from cnnlib.models.resnet_cifar import residual
+from cnnlib.models.resnet import Residual
+from cnnlib.models.resnet_cifar import Sum, residual
+
+
+def patient(name):
+    """A network of the lesions as it is initialised."""
+    kind, layers, _ = LESIONS[name]
+    return KINDS[kind](layers, in_channels=1).eval()
 
 
 @pytest.mark.parametrize("name", LESIONS)
 def test_each_network_of_the_lesions_has_nine_blocks_and_is_the_sum_of_its_parts(name):
     torch.manual_seed(0)
-    net = NETWORKS[name][0]().eval()
+    net = patient(name)
     steps = list(parts(net))
     assert sum(is_block for _, is_block in steps) == 9
     x = torch.randn(2, 1, 28, 28)
@@ -62,20 +77,42 @@ def test_the_index_of_a_subset_has_a_one_for_a_block_in_place_the_first_in_front
     assert answers(steps, x).tolist() == [[0, 1], [2, 1], [1, 1], [2, 1]]
 
 
-def test_answers_to_batches_stand_in_the_order_of_the_pictures():
-    images, labels = data.fashion_mnist(1, 7)[1]
-    steps = [(nn.Flatten(), False)]
-    batches = data.Batches(data.Images(images, labels), 3)
-    expected = images.flatten(1).int().argmax(1)
-    assert answers_to(batches, steps).tolist() == [expected.tolist()]
+class Brightest(nn.Module):
+    """The class of a picture is the number of its brightest pixel."""
+
+    def forward(self, x):
+        return x.flatten(1)
+
+
+def test_classes_are_those_of_the_pictures_after_the_first(monkeypatch):
+    images = data.fashion_mnist(1, 7)[1].images
+    net = nn.Sequential()
+    net.add_module("head", Brightest())
+    expected = images.flatten(1).int().argmax(1).tolist()
+    assert classes(net, images, "cpu").tolist() == [expected]
+    assert classes(net, images, "cpu", first=3).tolist() == [expected[3:]]
+    assert classes(net, images, "cpu", order=list(parts(net))).tolist() == [expected]
+
+
+def test_statistics_anew_are_those_of_the_first_pictures():
+    """As if they had been measured once more on these, and then held."""
+    torch.manual_seed(0)
+    net = patient("plain")
+    images, labels = data.fashion_mnist(1, 300)[1]
+    few = data.Batches(data.Images(images[:200], labels[:200]), 200)
+    expected = remeasured(net, few).eval()
+    copy = with_statistics_anew(net, 200)
+    ((x, _),) = data.Batches(data.Images(images, labels), 300)
+    with torch.no_grad():
+        found, held, old = copy(x)[200:], expected(x)[200:], net(x)[200:]
+    assert (found - held).norm() < 0.05 * (old - held).norm()
+    assert any(isinstance(m, nn.BatchNorm2d) for m in net.modules())
 
 
 def test_only_neighbours_of_the_same_shape_are_exchanged():
-    counts = {
-        name: len(list(swaps(list(parts(NETWORKS[name][0]()))))) for name in LESIONS
-    }
+    counts = {name: len(list(swaps(list(parts(patient(name)))))) for name in LESIONS}
     assert counts == {"residual": 4, "plain": 4, "stochastic depth": 4, "VGG": 3}
-    steps = list(parts(NETWORKS["residual"][0]()))
+    steps = list(parts(patient("residual")))
     for order in swaps(steps):
         moved = [i for i, (a, b) in enumerate(zip(steps, order, strict=True)) if a != b]
         assert moved[1] == moved[0] + 1 and len(moved) == 2
@@ -84,7 +121,7 @@ def test_only_neighbours_of_the_same_shape_are_exchanged():
 
 def test_the_last_block_of_stochastic_depth_is_left_out_every_second_time():
     torch.manual_seed(0)
-    net = NETWORKS["stochastic depth"][0]()
+    net = patient("stochastic depth")
     drops = [block.path[-1].p for block, is_block in parts(net) if is_block]
     assert drops == pytest.approx([k / 18 for k in range(1, 10)])
     path = net.stage3[-1].path.train()
@@ -96,24 +133,93 @@ def test_the_last_block_of_stochastic_depth_is_left_out_every_second_time():
 SHORT = {"seed": 0, "images": 128, "tests": 100, "epochs": 1}
 
 
-def test_short_runs_repeat_themselves():
-    row = lesions(network="VGG", **SHORT)
-    assert row == lesions(network="VGG", **SHORT)
-    assert row["subsets"][-1] / 100 == row["test_accuracy"]
+@pytest.fixture
+def runs(tmp_path, monkeypatch):
+    """Trained networks are kept in a folder of the test."""
+    monkeypatch.setattr(depth, "RUNS", tmp_path)
 
 
-def test_the_digits_are_the_answers_to_the_pictures_subset_by_subset():
-    """What is counted for ten pictures is what their digits say."""
+SMALL = {"seed": 0, "images": 128, "epochs": 1, "tests": 20, "fresh": 30}
+
+
+def test_without_batch_norm_the_statistics_make_no_difference(runs):
+    row = lesions(network="VGG", pictures=[0, 1], **SMALL)
+    assert row["kept"] == row["anew"]
+
+
+def test_the_digits_are_the_answers_to_the_pictures_subset_by_subset(runs):
+    """What is counted for ten pictures is what their digits say, with either kind of
+    statistics, which differ."""
     labels = data.fashion_mnist(1, 10)[1].labels.tolist()
     ten = list(range(10))
-    row = lesions(network="VGG", pictures=ten, **{**SHORT, "tests": 10})
-    assert len(row["answers"]) == 512 * 10
-    right = [
-        sum(int(row["answers"][10 * subset + i]) == labels[i] for i in ten)
-        for subset in range(512)
-    ]
-    assert right == row["subsets"]
+    row = lesions(network="plain", pictures=ten, **{**SMALL, "tests": 10})
     assert row["pictures"] == ten
+    for statistics in ("kept", "anew"):
+        digits, counts = row[statistics]["answers"], row[statistics]["subsets"]
+        assert len(digits) == 512 * 10 and len(row[statistics]["swapped"]) == 4
+        right = [
+            sum(int(digits[10 * subset + i]) == labels[i] for i in ten)
+            for subset in range(512)
+        ]
+        assert right == counts
+    assert row["kept"]["answers"] != row["anew"]["answers"]
+
+
+class Times(nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        return self.factor * x
+
+
+def stack(*factors):
+    """Residual blocks that multiply, between nothing and a sum of the places."""
+    net = nn.Sequential()
+    net.add_module("stem", nn.Identity())
+    for index, factor in enumerate(factors):
+        net.add_module(f"block{index}", Sum(Times(factor), nn.Identity()))
+    net.add_module("head", nn.Flatten())
+    return net
+
+
+def test_what_a_block_adds_is_measured_against_what_it_was_given():
+    x = torch.randn(5, 2, 3, 3)
+    assert added(stack(0.5, 2.0), x) == pytest.approx([0.5, 2.0])
+    doubled = Residual(Times(-0.25), Times(2.0))
+    assert added(nn.Sequential(doubled), x) == pytest.approx([0.125])
+
+
+def test_the_gradient_of_paths_is_counted_with_their_number():
+    """Where every path through k blocks has the gain g^k, (n over k) g^k."""
+    x, y = torch.randn(3, 2, 1, 2), torch.tensor([0, 1, 2])
+    expected = torch.tensor([1, 3 * 0.5, 3 * 0.25, 0.125])
+    shares = mass(stack(0.5, 0.5, 0.5), x, y, samples=2, seed=0)
+    assert shares == pytest.approx((expected / expected.sum()).tolist(), rel=1e-4)
+
+
+def test_first_and_last_are_those_of_the_convolutions():
+    net = nn.Sequential(
+        nn.Conv2d(1, 1, 1), Times(4.0), nn.Conv2d(1, 2, 1), nn.Flatten()
+    )
+    x, y = torch.randn(8, 1, 1, 1), torch.arange(8) % 2
+    ratio = first_to_last(net, x, y)
+    nn.functional.cross_entropy(net(x), y).backward()
+    first, last = (net[i].weight.grad.norm().item() for i in (0, 2))
+    assert ratio == pytest.approx(first / last)
+
+
+def test_a_network_is_looked_into_before_and_after(runs):
+    size = {"images": 128, "epochs": 1, "pictures": 8, "samples": 1}
+    row = before_and_after(kind="residual", depth=8, seed=0, rate=0.1, **size)
+    for when in ("before", "after"):
+        assert len(row[when]["added"]) == 3 and len(row[when]["mass"]) == 4
+        assert sum(row[when]["mass"]) == pytest.approx(1)
+    assert row["before"]["cosine"] != row["after"]["cosine"]
+    plain = before_and_after(kind="plain", depth=8, seed=0, rate=0.1, **size)
+    assert set(plain["after"]) == {"first_to_last", "cosine"}
+    assert plain["after"] != plain["before"]
 
 
 def test_a_step_is_as_long_as_the_filter_and_leaves_scales_and_shifts():

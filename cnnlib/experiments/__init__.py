@@ -110,14 +110,18 @@ def source(result):
 def complete(job, folder=RESULTS, progress=iter):
     """Run the settings of `job` that have no row yet and write its result; the path.
 
-    Rows are kept as they are made, so a run that was killed goes on where it stopped.
-    `progress` wraps the list of settings still to run, as tqdm does.
+    Rows are kept as they are made, so a run that was killed goes on where it stopped,
+    and settings that were added to a finished experiment are run alone; without any it
+    is repeated as a whole. `progress` wraps the list of settings still to run, as tqdm
+    does.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    mark = fingerprint(job)
-    kept = folder / f"{job.name}.{mark}.partial.jsonl"
+    path = folder / f"{job.name}.json"
+    kept = folder / f"{job.name}.{fingerprint(job, settings=[])}.partial.jsonl"
     lines = kept.read_text("utf-8").splitlines() if kept.exists() else []
     rows = [json.loads(line) for line in lines if line.endswith("}")]
+    rows += _rows_of_this_code(path, job)
+    rows = [row for row in rows if row["setting"] in job.settings]
     done = [row["setting"] for row in rows]
     with kept.open("a", encoding="utf-8") as file:
         if lines and not lines[-1].endswith("}"):
@@ -130,8 +134,7 @@ def complete(job, folder=RESULTS, progress=iter):
     rows.sort(key=lambda row: job.settings.index(row["setting"]))
     seeds = sorted({s["seed"] for s in job.settings if "seed" in s})
     facts = dict(zip(PROVENANCE, (*_here(), seeds, len(rows)), strict=True))
-    result = {"name": job.name, "fingerprint": mark, **facts, "rows": rows}
-    path = folder / f"{job.name}.json"
+    result = {"name": job.name, "fingerprint": fingerprint(job), **facts, "rows": rows}
     new = path.with_suffix(".new")
     new.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     os.replace(new, path)
@@ -139,10 +142,23 @@ def complete(job, folder=RESULTS, progress=iter):
     return path
 
 
-def fingerprint(job):
-    """Sixteen hexadecimal digits that change with the settings or the code of `job`."""
+def _rows_of_this_code(path, job):
+    """Rows of a finished result that `job` extends by settings, not by code."""
+    if not path.is_file():
+        return []
+    result = json.loads(path.read_text("utf-8"))
+    settings = [row["setting"] for row in result["rows"]]
+    extended = any(setting not in settings for setting in job.settings)
+    same = result["fingerprint"] == fingerprint(job, settings)
+    return result["rows"] if extended and same else []
+
+
+def fingerprint(job, settings=None):
+    """Sixteen hexadecimal digits that change with the settings or the code of `job`;
+    `settings` stand for its own."""
     code = [_outline(_parse(thing)) for thing in (job.run, *job.depends)]
-    text = json.dumps([job.settings, code], sort_keys=True)
+    settings = job.settings if settings is None else settings
+    text = json.dumps([settings, code], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

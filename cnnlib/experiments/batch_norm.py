@@ -63,9 +63,29 @@ class Noise(nn.Module):
         return (0.75 + numbers[0] / 2) * x + (numbers[1] - 0.5)
 
 
+class Centre(nn.Module):
+    """Takes the mean out of every channel, a running one in prediction, and leaves its
+    scale."""
+
+    def __init__(self, channels, momentum=0.1):
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("running_mean", torch.zeros(channels))
+
+    def forward(self, x):
+        mean = self.running_mean
+        if self.training:
+            mean = x.mean((0, 2, 3))
+            with torch.no_grad():
+                self.running_mean.lerp_(mean.float(), self.momentum)
+        return x - mean.to(x.dtype).view(1, -1, 1, 1)
+
+
 def chain(variant):
     """Ten 3x3 convolutions without a shortcut, (N, 1, 28, 28) -> (N, 10): "plain",
-    batch norm "before" or "after" each ReLU, or before it with "noise" between."""
+    batch norm "before" or "after" each ReLU, or before it with "noise" between; before
+    it with the mean taken out again after each ReLU ("centred"), or with one more batch
+    norm at the "end", in front of the classifier."""
     layers, channels = [], 1
     for index in range(10):
         out = 16 if index < 5 else 32
@@ -77,15 +97,19 @@ def chain(variant):
             "before": [nn.BatchNorm2d(out), nn.ReLU()],
             "after": [nn.ReLU(), nn.BatchNorm2d(out)],
             "noise": [nn.BatchNorm2d(out), Noise(), nn.ReLU()],
+            "centred": [nn.BatchNorm2d(out), nn.ReLU(), Centre(out)],
+            "end": [nn.BatchNorm2d(out), nn.ReLU()],
         }[variant]
         channels = out
+    if variant == "end":
+        layers.append(nn.BatchNorm2d(channels))
     head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10)]
     return nn.Sequential(*layers, *head).apply(init.he)
 
 
 COMMON = (init.he, data.Batches, train.fit, train.evaluate)
 LENETS = (normalised_lenet, remeasured, lag, norms, _dense, lenet_notes, *COMMON)
-CHAINS = (chain, Noise, *COMMON)
+CHAINS = (chain, Noise, Centre, *COMMON)
 
 
 @experiment(
@@ -127,8 +151,14 @@ def with_and_without(norm, schedule, seed, images=60_000, tests=10_000, epochs=5
     "batch-norm-rates",
     [
         {"variant": variant, "rate": rate, "seed": seed}
-        for variant in ("plain", "before", "after")
-        for rate, seed in product((0.01, 0.03, 0.1, 1.0), range(3))
+        for variant, rates in [
+            ("plain", (0.003, 0.01, 0.03, 0.1, 1.0)),
+            ("before", (0.003, 0.01, 0.03, 0.1, 1.0)),
+            ("after", (0.003, 0.01, 0.03, 0.1, 1.0)),
+            ("centred", (0.01, 0.1)),
+            ("end", (0.01, 0.1)),
+        ]
+        for rate, seed in product(rates, range(3))
     ],
     CHAINS,
 )

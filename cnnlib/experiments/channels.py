@@ -53,16 +53,20 @@ def layer(kind, in_channels, out_channels, size):
     return Windows(table, 5, 2)
 
 
-def classifier(kind):
-    """Two layers of that kind and a dense one: 28x28 -> 12x12 -> 4x4 -> 10."""
+def classifier(kind, head="flat"):
+    """Two layers of that kind, 28x28 -> 12x12 -> 4x4, and a dense one, which reads all
+    places ("flat") or the largest value of each map ("maximum")."""
     first, second = (32, 64) if kind == "wide convolution" else (8, 16)
+    read = {"flat": (), "maximum": (nn.AdaptiveMaxPool2d(1),)}[head]
+    places = 16 if head == "flat" else 1
     return nn.Sequential(
         layer(kind, 1, first, 28),
         nn.ReLU(),
         layer(kind, first, second, 12),
         nn.ReLU(),
+        *read,
         nn.Flatten(),
-        nn.Linear(second * 16, 10).apply(init.he),
+        nn.Linear(second * places, 10).apply(init.he),
     )
 
 
@@ -89,7 +93,9 @@ DEPENDS += (train.fit, train.evaluate)
 
 
 @experiment("channels-sharing", SETTINGS, DEPENDS)
-def sharing(place, kind, images, seed, pool=60_000, tests=10_000, shown=50_000):
+def sharing(
+    place, kind, images, seed, head="flat", pool=60_000, tests=10_000, shown=50_000
+):
     """Training loss and test accuracy of a classifier trained on `images` pictures.
 
     They are drawn at random from the first `pool` and repeated until `shown` have been
@@ -105,13 +111,39 @@ def sharing(place, kind, images, seed, pool=60_000, tests=10_000, shown=50_000):
     often = torch.arange(images).repeat(shown // images)
     training = data.Images(training.images[often], training.labels[often])
     torch.manual_seed(seed)
-    net = classifier(kind)
+    net = classifier(kind, head)
     device = train.device()
     batches = data.Batches(training, shuffle=True, seed=seed, device=device)
     optimizer = torch.optim.AdamW(net.parameters(), lr=5e-3)
     held_out = data.Batches(test, 500, device=device)
     (row,) = train.fit(net, batches, held_out, 1, optimizer)
     return {"train_loss": row.train_loss, "test_accuracy": row.test_accuracy}
+
+
+NETWORKS = (
+    *(("dense", "flat"), ("convolution", "flat"), ("wide convolution", "flat")),
+    *(("convolution", "maximum"), ("wide convolution", "maximum")),
+    ("tied at random", "maximum"),  # as many weights, the same head
+)
+READING = [
+    {"kind": kind, "head": head, "images": images, "seed": seed}
+    for (kind, head), images, seed in product(NETWORKS, SIZES["centred"], range(3))
+]
+
+
+@experiment("channels-anywhere", READING, (*DEPENDS, sharing.run))
+def reading(kind, head, images, seed):
+    """`sharing` with small pictures anywhere, by what reads the maps; only pictures
+    that come with the package."""
+    return sharing(
+        place="anywhere",
+        kind=kind,
+        head=head,
+        images=images,
+        seed=seed,
+        pool=10_000,
+        tests=2_000,
+    )
 
 
 def block(kind, in_channels, out_channels):

@@ -1,6 +1,9 @@
-"""GoogLeNet's auxiliary heads on and off, and block 2 without its two ReLUs."""
+"""GoogLeNet's auxiliary heads on and off, block 2 without its two ReLUs, a branch of
+noise, and what large and small garments lose without a branch."""
 
 import copy
+from collections import OrderedDict
+from contextlib import contextmanager
 from itertools import product
 
 import torch
@@ -9,6 +12,7 @@ from torch import nn
 
 from cnnlib import data, init, train
 from cnnlib.experiments import experiment
+from cnnlib.experiments.channels import anywhere
 from cnnlib.models.googlenet import (
     TABLE_1,
     GoogLeNet,
@@ -16,6 +20,7 @@ from cnnlib.models.googlenet import (
     Widths,
     conv,
     inception_stages,
+    training_loss,
 )
 
 
@@ -190,3 +195,127 @@ RELUS = settings(("no ReLU in block 2",), (0,))
 heads = experiment("googlenet-heads", HEADS, DEPENDS)(deep_supervision)
 weights = experiment("googlenet-weights", WEIGHTS, DEPENDS)(deep_supervision)
 relus = experiment("googlenet-relus", RELUS, DEPENDS)(deep_supervision)
+
+
+class Noise(nn.Module):
+    """(N, C, H, W) -> (N, 8, H, W), whatever the input"""
+
+    def forward(self, x):
+        return torch.randn(len(x), 8, *x.shape[2:], device=x.device).relu()
+
+
+def sizes_on_noise(net):
+    """Root mean squares of module 4d's weights on the last 8 and on its 56 other
+    inputs."""
+    layers = [
+        p for p in net.inception4d.parameters() if p.ndim == 4 and p.shape[1] == 64
+    ]
+    squares = torch.cat([p.detach().flatten(1) for p in layers]).square()
+    return [part.mean().sqrt().item() for part in (squares[:, -8:], squares[:, :-8])]
+
+
+NOISE = [{"decay": 0.01, "seed": 0}]
+
+
+@experiment("googlenet-noise", NOISE, (*DEPENDS, Noise, sizes_on_noise, training_loss))
+def noise(decay, seed, images=1_500, epochs=40):
+    """Train a network in which the pooling branch of module 4c gives noise.
+
+    AdamW at a constant rate of 0.003, with that weight decay, batches of 128. Returns
+    `sizes_on_noise` before training and after each epoch, and the test accuracies.
+    """
+    torch.manual_seed(seed)
+    net = build("He")
+    net.inception4c.branch_pool = Noise()
+    training, test = data.fashion_mnist(images, 1_000)
+    device = train.device()
+    net.to(device)
+    batches = data.Batches(training, shuffle=True, seed=seed, device=device)
+    held_out = data.Batches(test, 1000, device=device)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=decay)
+    sizes, accuracies = [sizes_on_noise(net)], []
+    for row in train.fit(
+        net, batches, held_out, epochs, optimizer, training_loss, "constant"
+    ):
+        sizes.append(sizes_on_noise(net))
+        accuracies.append(row.test_accuracy)
+    return {"sizes": sizes, "test_accuracy": accuracies}
+
+
+@contextmanager
+def silenced(branch):
+    """The output of this branch is zero inside the `with` block."""
+    handle = branch.register_forward_hook(lambda module, x, y: 0 * y)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def losses(net, batches):
+    """Accuracy lost without each branch of each Inception module: (modules, 4)"""
+    whole, lost = train.evaluate(net, batches), []
+    for module in net.modules():
+        if isinstance(module, Inception):
+            lost.append([])
+            for branch in module.children():
+                with silenced(branch):
+                    lost[-1].append(whole - train.evaluate(net, batches))
+    return lost
+
+
+def equal_branches():
+    """(N, 1, 28, 28) -> (N, 10): nine modules with an eighth of GoogLeNet's channels,
+    of which each branch has a quarter, as its reduction has."""
+    widths = {
+        name: (row.n1x1 + row.n3x3 + row.n5x5 + row.pool_proj) // 32
+        for name, row in TABLE_1.items()
+    }
+    rows = {name: Widths(*6 * (width,)) for name, width in widths.items()}
+    stages = OrderedDict(
+        conv1=conv(1, 8, 5, stride=2),  # (N, 8, 14, 14)
+        conv2=nn.Sequential(conv(8, 8, 1), conv(8, 24, 3)),
+        **inception_stages(24, rows),  # (N, 128, 4, 4)
+        head=nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.4), nn.Linear(128, 10)
+        ),
+    )
+    return nn.Sequential(stages)
+
+
+OBJECTS = [{"seed": 0}]
+OBJECTS_CODE = (
+    *(equal_branches, losses, silenced, anywhere, conv, Inception, inception_stages),
+    *(init.he, data.Batches, train.fit, train.evaluate),
+)
+
+
+@experiment("googlenet-objects", OBJECTS, OBJECTS_CODE)
+def objects(seed, images=10_000, tests=1_000, epochs=6):
+    """Train on garments half of which fill the frame; the others have half the size
+    and stand anywhere in it. Accuracy on large and on small test images, and what of
+    it `losses` finds.
+
+    He's initialisation, AdamW with a peak learning rate of 0.003, one cycle, batches
+    of 128.
+    """
+    training, test = data.fashion_mnist(images, tests)
+    small, kept = anywhere(training, seed), images // 2
+    mixed = data.Images(
+        torch.cat([training.images[:kept], small.images[kept:]]), training.labels
+    )
+    torch.manual_seed(seed)
+    net = equal_branches().apply(init.he)
+    device = train.device()
+    batches = data.Batches(mixed, shuffle=True, seed=seed, device=device)
+    large, little = (
+        data.Batches(part, 1000, device=device)
+        for part in (test, anywhere(test, seed=1_000_000))
+    )
+    optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3)
+    for _ in train.fit(net, batches, large, epochs, optimizer):
+        pass
+    return {
+        "accuracy": [train.evaluate(net, part) for part in (large, little)],
+        "lost": [losses(net, part) for part in (large, little)],
+    }

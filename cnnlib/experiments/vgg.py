@@ -1,7 +1,6 @@
-"""VGG's two bets: stacks of small windows, and depth that has to be started."""
+"""VGG's bet on stacks of small windows, and a plain network of any depth."""
 
 from collections import OrderedDict
-from functools import partial
 from itertools import product
 
 import torch
@@ -10,7 +9,7 @@ from torch import nn
 from cnnlib import data, init, train
 from cnnlib.experiments import experiment
 from cnnlib.models.alexnet import dense_layers
-from cnnlib.models.vgg import vgg_stage, vgg_stages
+from cnnlib.models.vgg import vgg_stages
 
 # Name: (kernel, convolutions, what stands between them, channels) of both stages
 WINDOWS = {
@@ -23,21 +22,9 @@ WINDOWS = {
     "three 3x3": (3, 3, nn.ReLU, 20),
     "three 3x3, linear": (3, 3, nn.Identity, 20),
 }
-INITIALISATIONS = {"default": nn.Identity(), "Glorot": init.glorot, "He": init.he}
-OPTIMIZERS = {
-    "SGD": partial(torch.optim.SGD, lr=1e-2, momentum=0.9),
-    "AdamW": partial(torch.optim.AdamW, lr=1e-3),
-}
 WINDOW_SETTINGS = [
     {"window": window, "seed": seed}
-    for window, seed in product(WINDOWS, range(3))
-    if "linear" not in window
-]
-START_SETTINGS = [
-    {"optimizer": optimizer, "initialisation": scheme, "convs": convs, "seed": seed}
-    for optimizer, scheme, convs, seed in product(
-        OPTIMIZERS, INITIALISATIONS, (1, 3, 5), range(5)
-    )
+    for window, seed in product(("two 3x3", "one 5x5, narrow"), range(3))
 ]
 
 
@@ -71,12 +58,26 @@ def window_net(kernel, convs, between, channels):
     return nn.Sequential(net)
 
 
+def trained(net, seed, images, tests, epochs, optimizer, batch_size, schedule):
+    """Training loss and test accuracy after each epoch, on Fashion-MNIST."""
+    training, test = data.fashion_mnist(images, tests)
+    device = train.device()
+    batches = data.Batches(training, batch_size, shuffle=True, seed=seed, device=device)
+    held_out = data.Batches(test, 500, device=device)
+    rows = train.fit(net, batches, held_out, epochs, optimizer, schedule=schedule)
+    _, losses, accuracies, _ = zip(*rows, strict=True)
+    return {"train_loss": losses, "test_accuracy": accuracies}
+
+
 @experiment(
     "vgg-windows",
     WINDOW_SETTINGS,
-    (window_net, window_stage, init.he, data.Batches, train.fit, train.evaluate),
+    (
+        *(window_net, window_stage, trained, init.he),
+        *(data.Batches, train.fit, train.evaluate),
+    ),
 )
-def windows(window, seed, images=10_000, tests=10_000, epochs=6):
+def windows(window, seed, images=5_000, tests=2_000, epochs=20):
     """Train `window_net`; test accuracy and training loss after each epoch.
 
     Everything but window and seed is the same in all runs: AdamW with a peak learning
@@ -85,7 +86,7 @@ def windows(window, seed, images=10_000, tests=10_000, epochs=6):
     torch.manual_seed(seed)
     net = window_net(*WINDOWS[window])
     optimizer = torch.optim.AdamW(net.parameters(), lr=4e-3)
-    return _trained(net, seed, images, tests, epochs, optimizer, 128, "one-cycle")
+    return trained(net, seed, images, tests, epochs, optimizer, 128, "one-cycle")
 
 
 def plain_vgg(convs):
@@ -93,33 +94,3 @@ def plain_vgg(convs):
     layers; channels double where height and width halve."""
     body = vgg_stages(((convs, 16), (convs, 32), (convs, 64)), in_channels=1)
     return nn.Sequential(body | dense_layers(64 * 3 * 3, 128, 10))
-
-
-@experiment(
-    "vgg-start",
-    START_SETTINGS,
-    (
-        *(plain_vgg, vgg_stages, vgg_stage, dense_layers, init.glorot, init.he),
-        *(data.Batches, train.fit, train.evaluate),
-    ),
-)
-def start(optimizer, initialisation, convs, seed, images=2_000, tests=500, epochs=3):
-    """Train `plain_vgg`; test accuracy and training loss after each epoch.
-
-    A constant learning rate (SGD 0.01 with momentum 0.9, AdamW 0.001) and batches of
-    32: 63 steps per epoch.
-    """
-    torch.manual_seed(seed)
-    net = plain_vgg(convs).apply(INITIALISATIONS[initialisation])
-    steps = OPTIMIZERS[optimizer](net.parameters())
-    return _trained(net, seed, images, tests, epochs, steps, 32, "constant")
-
-
-def _trained(net, seed, images, tests, epochs, optimizer, batch_size, schedule):
-    training, test = data.fashion_mnist(images, tests)
-    device = train.device()
-    batches = data.Batches(training, batch_size, shuffle=True, seed=seed, device=device)
-    held_out = data.Batches(test, 500, device=device)
-    rows = train.fit(net, batches, held_out, epochs, optimizer, schedule=schedule)
-    _, losses, accuracies, _ = zip(*rows, strict=True)
-    return {"train_loss": losses, "test_accuracy": accuracies}
