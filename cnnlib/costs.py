@@ -184,7 +184,7 @@ def table(net, input_shape):
         ) from error
     stages = [(name, child.parameters()) for name, child in net.named_children()]
     rows, counted = [], set()
-    for stage, parameters in [*stages, ("(net)", net.parameters(recurse=False))]:
+    for stage, parameters in [*stages, ("(net)", net.parameters())]:
         own = [p for p in parameters if p not in counted]
         counted.update(own)
         unknown = any(map(is_lazy, own))
@@ -228,7 +228,7 @@ class _Counter(TorchDispatchMode):
 
     def __init__(self, net):
         super().__init__()
-        self.formulas = FlopCounterMode(display=False).flop_registry
+        self.formulas = FlopCounterMode().flop_registry
         self.stage, self.running = "(net)", None
         self.macs, self.outputs = defaultdict(list), defaultdict(list)
         for name, child in net.named_children():
@@ -249,17 +249,17 @@ class _Counter(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
-        self.macs[self.stage].append(self.count(func, args, kwargs, out))
+        self.macs[self.stage].append(self.count(func, args, out))
         fields.follow(func, args, kwargs, out)
         return out
 
-    def count(self, func, args, kwargs, out):
+    def count(self, func, args, out):
         """MACs of an operation; None if it multiplies and adds in a way not known."""
-        space, name = func._schema.name.split("::")
-        operation = getattr(torch.ops.aten, name.rstrip("_"), None)  # add_ as add
+        space, name = func._schema.name.removesuffix("_").split("::")  # add_ as add
+        operation = getattr(torch.ops.aten, name, None)
         if operation in self.formulas:
-            return self.formulas[operation](*args, **kwargs, out_val=out) // 2
-        if name.rstrip("_") in MACS:
-            return MACS[name.rstrip("_")](out, *fields.tensors(args))
-        known = space in ("aten", "prim", "prims") and not UNKNOWN.search(name)
+            return self.formulas[operation](*args, out_val=out) // 2
+        if name in MACS:
+            return MACS[name](out, *fields.tensors(args))
+        known = space == "aten" and not UNKNOWN.search(name)
         return 0 if known else None

@@ -1,10 +1,14 @@
-"""Fashion-MNIST as tensors, and batches of them made on the device.
+"""Garments and digits as tensors, and batches of them made on the device.
 
 Xiao, Rasul and Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking
 Machine Learning Algorithms", 2017, https://arxiv.org/abs/1708.07747. The images are MIT
 licensed (see datasets/fashion_mnist/LICENSE). The first 10,000 training and 2,000 test
 images ship with this package; more are read from local IDX files or downloaded by
 torchvision.
+
+LeCun, Cortes and Burges, "The MNIST database of handwritten digits". Of its images, CC
+BY-SA 3.0, the first 10,000 training images ship with this package, 8,000 to train and
+2,000 to test (see datasets/digits/LICENSE); there are no more.
 """
 
 import gzip
@@ -33,7 +37,7 @@ CLASSES = (
     "Ankle boot",
 )
 
-# Mean and standard deviation of the 60,000 training images scaled to [0, 1]:
+# Mean and standard deviation of the garments' 60,000 training images scaled to [0, 1]:
 #   x = fashion_mnist(train=60_000)[0].images / 255; x.mean(), x.std(correction=0)
 MEAN, STD = 0.2860, 0.3530
 
@@ -73,7 +77,37 @@ PARTS = {
         ],
     ),
 }
-SHIPPED = Path(__file__).parent / "datasets" / "fashion_mnist"
+# Part: (images, [(IDX file, SHA-256 of the uncompressed file)]); all of them ship.
+DIGITS = {
+    "train": (
+        8_000,
+        [
+            (
+                "train-images-idx3-ubyte",
+                "5eea15653614b6dc2fddf7c9d32eb1bc5c4ab5b34432f424631b4187aa3d41cb",
+            ),
+            (
+                "train-labels-idx1-ubyte",
+                "12f410d03c9e332e324708e37ab09d3cd0c1810f080ca78f646b929a91a4c1e0",
+            ),
+        ],
+    ),
+    "test": (
+        2_000,
+        [
+            (
+                "t10k-images-idx3-ubyte",
+                "4cc0ce8d47c6985a4c591cf0ecb8fb86eac931c9cf5e3c65feaa17c2ad95cb6c",
+            ),
+            (
+                "t10k-labels-idx1-ubyte",
+                "5be3be0996845010c4a732cbd9d231a7fec62e6d8e5f3a6071c1fbaa01be5e03",
+            ),
+        ],
+    ),
+}
+DATASETS = Path(__file__).parent / "datasets"
+SHIPPED = DATASETS / "fashion_mnist"
 CACHE = Path("~/.cache/cnnlib").expanduser()  # where torchvision downloads to
 FOLDERS = (
     Path("data/FashionMNIST/raw"),  # torchvision with root="data", its usual folder
@@ -103,21 +137,48 @@ def fashion_mnist(train=10_000, test=2_000):
     return _part("train", train), _part("test", test)
 
 
+def digits(train=8_000, test=2_000):
+    """The first `train` and `test` of the 8,000 and 2,000 handwritten digits that come
+    with the package, a pair of `Images`; no picture is in both sets.
+
+    Raises ValueError for a number of images that does not exist, and DataError for a
+    file that is missing or corrupt.
+    """
+    counts = {"train": train, "test": test}
+    return tuple(_digits(part, count) for part, count in counts.items())
+
+
 class DataError(OSError):
     """A data file is missing or corrupt; the message says which and what to do."""
 
 
 def _part(part, count):
     total, shipped, files = PARTS[part]
-    if not 1 <= count <= total:
-        raise ValueError(
-            f"Fashion-MNIST has {total:,} {part} images; {part}={count:,} is not "
-            f"between 1 and {total:,}."
-        )
+    _available("Fashion-MNIST has", part, count, total)
     if count <= shipped:
         arrays = [_read(SHIPPED / f"{name}.xz", head) for name, _, head in files]
     else:
         arrays = [_read(_find(name), full) for name, full, _ in files]
+    return _head(arrays, count)
+
+
+def _digits(part, count):
+    total, files = DIGITS[part]
+    _available("Of the digits this package has", part, count, total)
+    folder = DATASETS / "digits"
+    arrays = [_read(folder / f"{name}.xz", checksum) for name, checksum in files]
+    return _head(arrays, count)
+
+
+def _available(there_are, part, count, total):
+    if not 1 <= count <= total:
+        raise ValueError(
+            f"{there_are} {total:,} {part} images; {part}={count:,} is not between 1 "
+            f"and {total:,}."
+        )
+
+
+def _head(arrays, count):
     images, labels = (array[:count].clone() for array in arrays)
     return Images(images.unsqueeze(1), labels.long())
 
@@ -180,7 +241,8 @@ class Batches:
     nothing is copied or decoded while training. Normalisation and augmentation happen
     per batch, on the device, in this order: resize to `size` x `size` pixels
     (bilinear), random crop of a picture padded by `crop` black pixels, and a
-    left-right flip of half the pictures.
+    left-right flip of half the pictures. Normalised is (grey / 255 - mean) / std, with
+    the two numbers of the garments unless given.
 
     With `world_size` processes each sees the batches of its own `rank`, a `Share`.
     `seed` fixes order and augmentation, which are those that one process would make of
@@ -200,6 +262,8 @@ class Batches:
         seed=0,
         rank=0,
         world_size=1,
+        mean=MEAN,
+        std=STD,
     ):
         images, labels = data
         _check(images, labels)
@@ -208,6 +272,7 @@ class Batches:
         self.labels = labels.to(self.device)
         self.batch_size = batch_size
         self.flip, self.crop, self.size = flip, crop, size
+        self.mean, self.std = mean, std
         self.rank, self.world_size = rank, world_size
         self.generator = torch.Generator().manual_seed(seed)
         self.share = Share(len(images), shuffle, self.generator, rank, world_size)
@@ -222,7 +287,7 @@ class Batches:
             yield self._prepare(self.images[index]), self.labels[index]
 
     def _prepare(self, images):
-        x = (images / 255 - MEAN) / STD
+        x = (images / 255 - self.mean) / self.std
         if self.size:
             size = (self.size, self.size)
             x = F.interpolate(x, size, mode="bilinear", align_corners=False)
@@ -237,7 +302,7 @@ class Batches:
     def _crop(self, x):
         """A window of the original size at a random place of the padded picture."""
         height, width = x.shape[2:]
-        padded = F.pad(x, [self.crop] * 4, value=-MEAN / STD)
+        padded = F.pad(x, [self.crop] * 4, value=-self.mean / self.std)
         offset = self._random(partial(torch.randint, 2 * self.crop + 1), len(x), 2)
         top, left = offset.to(self.device).T
         rows = top.view(-1, 1, 1) + torch.arange(height, device=self.device).view(-1, 1)

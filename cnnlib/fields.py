@@ -22,7 +22,8 @@ from torch.utils._pytree import tree_leaves
 
 ELEMENTWISE = {"_prelu_kernel", "_to_copy", "channel_shuffle", "copy", "hardswish"}
 ELEMENTWISE |= {"native_batch_norm"}
-UNFOLLOWED_VIEWS = {"as_strided", "unfold", "view_as_complex", "view_as_real"}
+UNFOLLOWED_VIEWS = {"as_strided", "diagonal", "unfold"}
+UNFOLLOWED_VIEWS |= {"view_as_complex", "view_as_real"}
 
 
 class Field(NamedTuple):
@@ -85,8 +86,8 @@ def start(x):
 def of(tensor):
     """Fields of a tensor along the axes of the picture, None where lost; an empty
     tuple if the tensor does not depend on the picture."""
-    lost = getattr(tensor.untyped_storage(), "_lost", ())
-    return lost or getattr(tensor, "_fields", ())
+    known = getattr(tensor, "_fields", ())
+    return getattr(tensor.untyped_storage(), "_lost", known)
 
 
 def tensors(values):
@@ -98,7 +99,6 @@ class _Call(NamedTuple):
 
     func: torch._ops.OpOverload
     args: tuple
-    kwargs: dict
     name: str
     given: dict
 
@@ -108,11 +108,11 @@ def follow(func, args, kwargs, result):
     sources = [(place, x) for place, x in enumerate(tensors((args, kwargs))) if of(x)]
     if not sources:
         return
-    name = func._schema.name.split("::")[1].rstrip("_")
+    name = func._schema.name.split("::")[1].removesuffix("_")
     schema = func._schema.arguments
     given = {a.name: a.default_value for a in schema} | kwargs
     given |= {a.name: value for a, value in zip(schema, args, strict=False)}
-    call = _Call(func, args, kwargs, name, given)
+    call = _Call(func, args, name, given)
     for output, out in enumerate(tensors(result)):
         found = [
             [field and _through(call, field, x, place, out, output) for field in of(x)]
@@ -139,7 +139,7 @@ def _through(call, field, x, place, out, output):
     factor = place - len(tensors(call.args)) + 2  # 0 and 1, less for what is added
     if name in ("mm", "bmm", "addmm", "baddbmm") and factor >= 0:
         return _blend(field, {x.ndim - 1 - factor})
-    whole_picture = name == "native_group_norm" or given.get("training", False)
+    whole_picture = name == "native_group_norm" or given.get("training")
     pointwise = torch.Tag.pointwise in call.func.tags or name in ELEMENTWISE
     if pointwise and not whole_picture:
         return _broadcast(field, x, out)
@@ -149,7 +149,7 @@ def _through(call, field, x, place, out, output):
         return _blend(field, {0, *every[2:]})
     if (call.func.is_view or name == "_unsafe_view") and name not in UNFOLLOWED_VIEWS:
         before = torch.empty(x.shape, device="meta")
-        after = tensors(call.func(before, *call.args[1:], **call.kwargs))[output]
+        after = tensors(call.func(before, *call.args[1:]))[output]
         return _view(field, before, after)
     if "keepdim" in given or out.ndim == 0:
         dims = given.get("dim")
@@ -158,7 +158,8 @@ def _through(call, field, x, place, out, output):
         field = _blend(field, dims)
         if given.get("keepdim"):
             return field
-        return _rename(field, {d: d - sum(gone < d for gone in dims) for d in every})
+        left = [dim for dim in every if dim not in dims]
+        return _rename(field, {dim: place for place, dim in enumerate(left)})
     if name == "index" and out.ndim == x.ndim:  # channels chosen, say
         chosen = {
             dim for dim, index in enumerate(given["indices"]) if index is not None
@@ -205,17 +206,17 @@ def _view(field, before, after):
     for dim in field.dims:
         stride, end = before.stride(dim), before.stride(dim) * before.shape[dim]
         for d, (n, s) in enumerate(zip(after.shape, after.stride(), strict=True)):
-            if n > 1 and 0 < s < end and s * (n - 1) >= stride:
+            if s < end and s * (n - 1) >= stride:
                 moved.add(d)
     if field.spans:
         first = after.storage_offset() // stride % before.shape[dim]
         if not moved:
             return _constant(field.at(first))
         d = min(moved)
-        step, last = after.stride(d), after.stride(d) * (after.shape[d] - 1)
-        if len(moved) == 1 and step % stride == 0 and last < end:
+        move, between = divmod(after.stride(d), stride)
+        if len(moved) == 1 and not between and after.shape[d] <= before.shape[dim]:
             field = field._replace(dims=frozenset(moved))
-            return _look(field, {d: ([[first]], step // stride)}, after)
+            return _look(field, {d: ([[first]], move)}, after)
     kept = prod(after.shape[d] for d in moved)
     if after.numel() == before.numel() or kept == prod(map(before.size, field.dims)):
         return field._replace(dims=frozenset(moved), spans=())
@@ -239,9 +240,10 @@ def _look(field, windows, out):
         for turn in range(turns)
         for window in period
     ]
-    looked = _regular((0, 0), dim, spans, field.step * move * turns // known)
+    step = field.step * move * turns // known
+    looked = field._replace(spans=spans, step=step)
     whole = _union(looked.at(position) for position in range(out.shape[dim]))
-    return looked._replace(whole=whole)
+    return _regular(whole, dim, spans, step)
 
 
 def _join(one, other):

@@ -56,7 +56,7 @@ def _elsewhere(root):
 
 
 class FolderBatches:
-    """Batches of (x, y): x float32 (B, 3, size, size) normalised, y int64 (B,).
+    """Batches of (x, y): x float32 (B, C, size, size) normalised, y int64 (B,).
 
     In training a picture is a random window of 8 to 100 % of its area, flipped in half
     of the cases, and the order is shuffled; else it is the middle of the picture,
@@ -64,6 +64,9 @@ class FolderBatches:
     from `generator`, and a window depends on nothing but its stream and the picture:
     neither on the number of `workers`, the processes that decode, nor on the
     `world_size` processes that train, of which `rank` sees its `data.Share`.
+
+    Normalised is with `mean` and `std`, one for each channel: three of colour, or one
+    of grey. They are ImageNet's unless given.
 
     `counts` is the number of pictures of each class, `others` that of files by their
     endings which are not among torchvision's for pictures.
@@ -82,8 +85,11 @@ class FolderBatches:
         device="cpu",
         rank=0,
         world_size=1,
+        mean=MEAN,
+        std=STD,
     ):
-        self.classes, files, self.others = _find(Path(folder))
+        self.mean, self.std = mean, std
+        self.classes, files, self.others = find(Path(folder))
         labels = Counter(label for _, label in files)
         self.counts = {name: labels[i] for i, name in enumerate(self.classes)}
         self.device = torch.device(device)
@@ -91,7 +97,7 @@ class FolderBatches:
         self.generator = torch.Generator()
         self.share = Share(len(files), training, self.generator, rank, world_size)
         self.loader = DataLoader(
-            _Pictures(files, window(size, training)),
+            _Pictures(files, window(size, training, len(mean))),
             batch_size,
             sampler=_Keys(self.share),
             num_workers=workers,
@@ -108,22 +114,33 @@ class FolderBatches:
             if isinstance(batch, DataError):
                 raise batch
             x, y = batch
-            yield normalised(x.to(self.device)), y.to(self.device)
+            x = normalised(x.to(self.device), self.mean, self.std)
+            yield x, y.to(self.device)
 
 
-def window(size, training):
-    """RGB picture -> uint8 (3, size, size): see `FolderBatches`."""
+def window(size, training, channels=3):
+    """RGB picture -> uint8 (channels, size, size): see `FolderBatches`."""
     if training:
         steps = [v2.RandomResizedCrop(size), v2.RandomHorizontalFlip()]
     else:
         steps = [v2.Resize(size * 8 // 7), v2.CenterCrop(size)]
-    return v2.Compose([v2.ToImage(), *steps])
+    return v2.Compose([*_colours(channels), *steps])
 
 
-def normalised(x):
-    """uint8 (N, 3, H, W) -> float32 with ImageNet's mean 0 and deviation 1."""
+def whole(size, channels=3):
+    """RGB picture -> uint8 (channels, size, size): all of it, stretched to a square."""
+    return v2.Compose([*_colours(channels), v2.Resize((size, size))])
+
+
+def _colours(channels):
+    """Grey for one channel: Pillow's, which rounds, so that grey pictures stay."""
+    return [*[v2.Grayscale()] * (channels == 1), v2.ToImage()]
+
+
+def normalised(x, mean=MEAN, std=STD):
+    """uint8 (N, C, H, W) -> float32: (x / 255 - mean) / std, for each channel."""
     x = v2.functional.to_dtype(x, torch.float32, scale=True)
-    return v2.functional.normalize(x, MEAN, STD)
+    return v2.functional.normalize(x, mean, std)
 
 
 class _Keys:
@@ -179,7 +196,7 @@ def _random_stream(key):
         generator.set_state(state)
 
 
-def _find(folder):
+def find(folder):
     """The classes in alphabetical order, a pair (path, label) for each picture, and
     how many other files there are by their endings."""
     try:

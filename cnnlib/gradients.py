@@ -47,7 +47,7 @@ def input_gradients(net, x):
     """Derivatives of one random sum of the outputs of net(x) by each x: (N, ...)"""
     x = x.detach().requires_grad_()
     outputs = net(x)
-    outputs = outputs @ torch.randn(outputs.shape[1:], dtype=x.dtype, device=x.device)
+    outputs = outputs @ torch.randn_like(outputs[0])
     return torch.autograd.grad(outputs.sum(), x)[0]
 
 

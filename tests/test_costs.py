@@ -29,6 +29,11 @@ def test_output_size_is_that_of_pytorchs_convolution_over_all_small_cases():
         assert ours == F.conv1d(x, weight, None, stride, padding, dilation).shape[2]
 
 
+def test_a_window_moves_by_one_and_nothing_is_padded_unless_said():
+    assert costs.output_size(7, 3) == 7 - 3 + 1
+    assert costs.output_size_tensorflow(7, 3) == 7
+
+
 def test_output_size_with_ceil_mode_is_that_of_pytorchs_pooling():
     for size, kernel, stride, padding, dilation in SMALL:
         fits = size + 2 * padding > dilation * (kernel - 1)
@@ -96,6 +101,7 @@ class Apply(nn.Module):
         (lambda x, b, w: torch.addmv(b, w, x[0]), (3,), [(5,), (5, 3)], 5 * 3),
         (lambda x, w: torch.addr(w, w[0], x[0]), (3,), [(3, 3)], 3 * 3),
         (torch.addbmm, (3,), [(2, 1, 5), (2, 5, 3)], 2 * 5 * 3),
+        (lambda x, a, b: (x + 1).addbmm_(a, b), (3,), [(2, 1, 5), (2, 5, 3)], 30),
         (lambda x, b, w: torch.baddbmm(b, x, w), (5, 3), [(1,), (1, 3, 4)], 5 * 3 * 4),
         (lambda x, a, w: torch.empty_like(x).addmm_(a, w), (3,), [(1, 5), (5, 3)], 15),
         (partial(torch.einsum, "nchw,oc->nohw"), (3, 4, 5), [(6, 3)], 3 * 4 * 5 * 6),
@@ -237,6 +243,27 @@ def test_lazy_layers_find_their_sizes_in_a_copy_only():
     assert costs.table(net, (1, 28, 28)) == table
 
 
+def test_a_frozen_lazy_layer_stays_frozen():
+    net = nn.Sequential(nn.LazyLinear(2))
+    net[0].weight.requires_grad = False
+    assert costs.table(net, (3,)).parameters == 2
+
+
+class Reordered(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("order", torch.tensor([1, 0]))
+
+    def forward(self, x):
+        return x[:, self.order]
+
+
+def test_an_index_stays_one_and_weights_of_any_precision_are_counted():
+    net = nn.Sequential(Reordered(), nn.PReLU(2).double(), nn.Linear(2, 3))
+    first, _, last = costs.table(net, (4,))
+    assert (first.output_shape, last.macs) == ((2,), 6)
+
+
 class Listed(nn.Module):
     def __init__(self):
         super().__init__()
@@ -286,13 +313,14 @@ class Outside(nn.Module):
         self.last = nn.Linear(5, 2)
 
     def forward(self, x):
-        return self.last(F.linear(input=x, weight=self.weight))
+        x = self.last(F.linear(input=x, weight=self.weight))
+        return x @ x.new_ones(2, 7)
 
 
 def test_work_outside_the_children_has_a_row_of_its_own():
     last, own = costs.table(Outside(), (3,))
     assert (last.name, last.macs) == ("last", 10)
-    assert (own.name, own.parameters, own.macs) == ("(net)", 15, 15)
+    assert (own.name, own.parameters, own.macs) == ("(net)", 15, 15 + 14)
 
 
 def test_the_net_is_left_as_it_was():
@@ -303,10 +331,31 @@ def test_the_net_is_left_as_it_was():
     assert all(torch.equal(before[key], net.state_dict()[key]) for key in before)
 
 
+TEXT = """\
+stage        output  parameters     MACs  receptive field
+0      20 x 21 x 21       1,300  564,480            8 x 8
+1              8820           0        0            8 x 8
+total                     1,300  564,480"""
+HTML = """\
+<table>
+<thead><tr>
+<th scope="col">stage</th>
+<th scope="col">output</th>
+<th scope="col">parameters</th>
+<th scope="col">MACs</th>
+<th scope="col">receptive field</th>
+</tr></thead>
+<tbody>
+<tr><th row>0</th><td>20 x 21 x 21</td><td>1,300</td><td>564,480</td><td>8 x 8</td></tr>
+<tr><th row>1</th><td>8820</td><td>0</td><td>0</td><td>8 x 8</td></tr>
+<tr><th row>total</th><td></td><td>1,300</td><td>564,480</td><td></td></tr>
+</tbody></table>"""
+
+
 def test_the_table_reads_as_text_and_as_html():
-    table = costs.table(nn.Sequential(nn.Conv2d(1, 20, 8)), (1, 28, 28))
-    assert repr(table).splitlines()[1].split() == [
-        *["0", "20", "x", "21", "x", "21"],
-        *["1,300", "564,480", "8", "x", "8"],
-    ]
-    assert '<td align="right">564,480</td>' in table._repr_html_()
+    net = nn.Sequential(nn.Conv2d(1, 20, 8), nn.Flatten())
+    table = costs.table(net, (1, 28, 28))
+    assert repr(table) == TEXT
+    assert table._repr_html_() == HTML.replace("<td>", '<td align="right">').replace(
+        "<th row>", '<th scope="row">'
+    )

@@ -73,6 +73,73 @@ def test_one_image_is_a_set_too():
     assert [len(part.labels) for part in data.fashion_mnist(1, 1)] == [1, 1]
 
 
+def test_the_digits_ship_with_the_package():
+    train, test = data.digits()
+    assert (
+        train.images.shape == (8_000, 1, 28, 28) and train.images.dtype == torch.uint8
+    )
+    assert test.images.shape == (2_000, 1, 28, 28) and test.labels.dtype == torch.int64
+    # the class counts of the first 10,000 labels of MNIST; 200 of each are to test
+    both = torch.cat([train.labels, test.labels]).bincount().tolist()
+    assert both == [1001, 1127, 991, 1032, 980, 863, 1014, 1070, 944, 978]
+    assert test.labels.bincount().tolist() == [200] * 10
+    scaled = train.images / 255
+    assert round(scaled.mean().item(), 4) == 0.1307  # as of all 60,000
+    assert round(scaled.std(correction=0).item(), 4) == 0.3082
+
+
+def test_no_digit_is_both_to_train_and_to_test():
+    pictures = torch.cat([part.images for part in data.digits()]).flatten(1)
+    assert len({picture.numpy().tobytes() for picture in pictures}) == 10_000
+
+
+def test_the_first_digits_are_those_of_the_whole_set():
+    (train, test), (few, fewer) = data.digits(), data.digits(5, 1)
+    for part, head in (train, few), (test, fewer):
+        assert all(map(torch.equal, (p[: len(head.labels)] for p in part), head))
+    assert [len(few.labels), len(fewer.images)] == [5, 1]
+
+
+def test_digits_are_read_as_torchvision_reads_them(tmp_path):
+    for _, files in data.DIGITS.values():
+        for name, checksum in files:
+            path = data.DATASETS / "digits" / f"{name}.xz"
+            (tmp_path / name).write_bytes(lzma.decompress(path.read_bytes()))
+            theirs = mnist.read_sn3_pascalvincent_tensor(str(tmp_path / name))
+            assert torch.equal(data._read(path, checksum), theirs)
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        ({"train": 0}, "8,000 train images; train=0 is not between 1 and 8,000"),
+        ({"train": 8_001}, "Of the digits this package has 8,000 train images; train="),
+        ({"test": 2_001}, "2,000 test images; test=2,001 is not between 1 and 2,000"),
+    ],
+)
+def test_more_digits_than_ship_are_refused(counts, message):
+    with pytest.raises(ValueError, match=message):
+        data.digits(**counts)
+
+
+def test_more_clothes_than_there_are_are_refused():
+    there_are = "Fashion-MNIST has 60,000 train images; train=60,001 is not between 1"
+    with pytest.raises(ValueError, match=there_are):
+        data.fashion_mnist(train=60_001)
+
+
+def test_a_corrupt_file_of_digits_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(data, "DATASETS", tmp_path)
+    path = tmp_path / "digits" / "train-images-idx3-ubyte.xz"
+    path.parent.mkdir()
+    with pytest.raises(data.DataError, match=f"{path} is missing or damaged"):
+        data.digits()
+    path.write_bytes(lzma.compress(b"not pictures"))
+    checksum = data.DIGITS["train"][1][0][1]
+    with pytest.raises(data.DataError, match=f"{path}.*{checksum}"):
+        data.digits()
+
+
 def nowhere(monkeypatch, tmp_path):
     monkeypatch.setattr(data, "FOLDERS", (tmp_path / "nothing",))
     monkeypatch.setattr(data, "CACHE", tmp_path / "cache")
@@ -168,6 +235,20 @@ def test_batches_are_normalised_and_in_order():
     assert torch.equal(torch.cat(y), images.labels)
     restored = torch.cat(x) * data.STD + data.MEAN
     torch.testing.assert_close(restored * 255, images.images.float())
+
+
+def test_another_mean_and_deviation_normalise_and_blacken_the_margin():
+    # LeNet-5 wants -0.1 where there is no ink and 1.175 where there is most
+    scale = {"mean": 0.1 / 1.275, "std": 1 / 1.275}
+    blank = torch.zeros(50, 1, 28, 28, dtype=torch.uint8)
+    inked = torch.full_like(blank, 255)
+    pictures = torch.cat([blank, inked]), torch.arange(100)
+    for crop in (0, 3):
+        ((x, _),) = data.Batches(pictures, 100, crop=crop, **scale)
+        torch.testing.assert_close(x[:50], torch.full_like(x[:50], -0.1))
+        values = x[50:].unique()
+        torch.testing.assert_close(values[-1], torch.tensor(1.175))
+        torch.testing.assert_close(values[0], torch.tensor(-0.1 if crop else 1.175))
 
 
 def test_batches_have_128_images_and_the_seed_is_0_unless_given():

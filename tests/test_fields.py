@@ -187,10 +187,137 @@ class Pixelwise(nn.Module):
         nn.MaxPool2d((3, 2), (1, 2), (1, 0), (2, 1), ceil_mode=True),
         nn.ConvTranspose2d(2, 2, 4, 2, bias=False),
         nn.ConvTranspose2d(2, 2, 3, 2, dilation=2, bias=False),
+        nn.ConvTranspose2d(2, 2, 4, 2, 1, bias=False),
+        nn.ConvTranspose2d(2, 2, 5, 3, (1, 2), dilation=2, bias=False),
+        lambda x: F.max_pool2d(x.transpose(1, 2), (1, 2)).transpose(1, 2),
     ],
 )
 def test_layers_between_two_convolutions_keep_or_widen_the_field(function):
     assert agrees(Pixelwise(function), (2, 26, 33)) > 1
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_path_that_enlarges_joins_one_that_does_not(order):
+    enlarged = nn.Conv1d(2, 2, 6, 2, 2, bias=False), nn.Upsample(scale_factor=2)
+    other = nn.Conv1d(2, 2, 3, padding=1, bias=False)
+    both = [nn.Sequential(*enlarged), other][::order]
+    assert agrees(Sum(*both), (2, 32)) > 20
+
+
+@pytest.mark.parametrize(
+    ("layer", "larger", "shape"),
+    [
+        (nn.Conv1d, nn.Upsample(scale_factor=2, mode="linear"), (2, 10)),
+        (nn.Conv3d, nn.Upsample(scale_factor=2, mode="trilinear"), (2, 6, 7, 8)),
+        (nn.Conv2d, nn.Upsample((9, 15), None, "bicubic", True), (2, 7, 10)),
+    ],
+)
+def test_enlarging_looks_at_the_neighbours_that_it_weighs(layer, larger, shape):
+    assert agrees(nn.Sequential(layer(2, 2, 3, bias=False), larger), shape) > 12
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        nn.Hardswish(inplace=True),
+        lambda x: torch.empty(x.shape, device=x.device).copy_(x),
+        lambda x: x.prod(1, keepdim=True).expand_as(x),
+        lambda x: x.max(1).values.unsqueeze(1).expand_as(x),
+        lambda x: torch.stack([x, x], 1).sum(1),
+        lambda x: torch.stack([x, x], 2).sum(2),
+        lambda x: x[0] + torch.zeros(50, 1, 1, 1, device=x.device),
+        lambda x: x[0].sum(0).expand(1, 2, -1, -1),
+        lambda x: x.mT.mT,
+    ],
+)
+@pytest.mark.parametrize("shape", [(2, 26, 33), (2, 5, 6)])
+def test_what_leaves_positions_where_they_are_keeps_the_field(function, shape):
+    net = nn.Sequential(nn.Conv2d(2, 2, 3, 2, 1), Whole(function), nn.Conv2d(2, 2, 2))
+    assert followed(net, shape) == followed(nn.Sequential(net[0], net[2]), shape)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x.mean(3, keepdim=True),
+        lambda x: x.max(3).values,
+        lambda x: x.log_softmax(3),
+        lambda x: F.layer_norm(x, x.shape[3:]),
+        lambda x: x[0] @ ones(x, 2, x.shape[3], 4),
+        lambda x: torch.addmm(ones(x, 5), x[0, 0], ones(x, x.shape[3], 5)),
+        lambda x: torch.baddbmm(ones(x, 5), x[0], ones(x, 2, x.shape[3], 5)),
+        lambda x: F.conv2d(x.transpose(1, 3), ones(x, 1, x.shape[3], 1, 1)),
+    ],
+)
+def test_what_depends_on_a_whole_row_sees_it_and_no_other(function):
+    net = nn.Sequential(nn.Conv2d(2, 2, 3, 2), Whole(function))
+    rows, columns = followed(net, (2, 27, 31))
+    assert (rows.whole, rows.size, rows.jump, rows.start) == ((0, 26), 3, 2, 0)
+    assert (columns.whole, columns.size, columns.dims) == ((0, 30), 31, frozenset())
+
+
+def ones(x, *shape):
+    return torch.ones(shape, device=x.device)
+
+
+def test_a_picture_sees_itself_and_no_memory_is_taken_for_it():
+    sides = 2**22, 2**21
+    fields_of_both = followed(nn.Flatten(2), (2, *sides))
+    assert [(f.whole, f.size) for f in fields_of_both] == [
+        ((0, side - 1), 1) for side in sides
+    ]
+
+
+def test_a_single_row_that_is_repeated_is_seen_from_everywhere():
+    net = nn.Sequential(nn.Conv2d(2, 2, 3, 2), Whole(lambda x: x + ones(x, 4, 1)))
+    rows, columns = followed(net, (2, 3, 9))
+    assert (rows.whole, rows.start, rows.dims) == ((0, 2), 0, frozenset())
+    assert (columns.size, columns.jump, columns.start) == (3, 2, 0)
+
+
+def test_a_row_of_unknown_place_that_is_repeated_is_lost():
+    def repeated(x):
+        return torch.cat([x], 2) + ones(x, 4, 1)
+
+    assert followed(nn.Sequential(nn.Conv2d(2, 2, 3), Whole(repeated)), (2, 3, 9)) == (
+        None,
+        fields.Field((0, 8), 3, frozenset({3}), ((0, 2),), 1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("function", "size", "dims"),
+    [
+        (lambda x: torch.cat([x, x], 2), 3, {2}),
+        (lambda x: split(x), 3, {2, 3}),
+        (lambda x: split(x)[:, :1], 3, {2, 3}),
+        (lambda x: split(x).mean(2), None, {2}),
+        (lambda x: x.flatten(1, 2), 3, {1}),
+    ],
+)
+def test_reshaped_rows_keep_what_is_known_of_them(function, size, dims):
+    net = nn.Sequential(nn.Conv2d(2, 2, 3, 2), Whole(function))
+    rows, _ = followed(net, (2, 25, 9))
+    assert (rows.whole, rows.size, rows.dims, rows.spans) == ((0, 24), size, dims, ())
+
+
+@pytest.mark.parametrize(
+    "function", [lambda x: split(x)[:, :, :1], lambda x: x.diagonal(0, 2, 3)]
+)
+def test_what_is_cut_of_reshaped_rows_or_goes_across_them_is_lost(function):
+    net = nn.Sequential(nn.Conv2d(2, 2, 3, 2), Whole(function))
+    assert followed(net, (2, 25, 25))[0] is None
+
+
+def split(x):
+    """12 rows as 2 x 6."""
+    return x.unflatten(2, (2, 6))
+
+
+def test_a_single_value_of_an_enlarged_map_is_the_first():
+    larger = nn.Upsample((1, 1), None, "bilinear", align_corners=True)
+    found = followed(nn.Sequential(nn.Conv2d(2, 2, 3, 2), larger), (2, 29, 29))
+    assert [(f.whole, f.size, f.start) for f in found] == [((0, 2), 3, 0)] * 2
 
 
 def test_mirrored_padding_keeps_the_field_inside_of_the_picture():
@@ -208,10 +335,19 @@ def test_mirrored_padding_keeps_the_field_inside_of_the_picture():
         lambda x: x.flatten(2).flip(2).unflatten(2, x.shape[2:]),
         lambda x: x.clone().index_fill_(2, torch.tensor([1], device=x.device), 0),
         lambda x: F.conv2d(x, x[:, :, :3, :3].repeat(2, 1, 1, 1)),
+        lambda x: F.conv2d(ones(x, *x.shape), x[:, :, :3, :3].expand(2, -1, -1, -1)),
+        lambda x: x[0][:, [3, 1, 2, 4]].unsqueeze(0),
+        lambda x: x.unsqueeze(3)[nothing(x), :, :, nothing(x)][0],  # rows move
+        lambda x: F.interpolate(x, scale_factor=1.5),  # 13 rows become 19, not 19.5
     ],
 )
 def test_what_is_not_followed_is_lost_and_not_guessed(function):
     assert None in followed(Pixelwise(function), (2, 26, 33))
+
+
+def nothing(x):
+    """An index of the first place."""
+    return torch.zeros(1, 1, dtype=torch.long, device=x.device)
 
 
 def test_writing_into_a_part_loses_the_field_of_the_whole():
@@ -230,6 +366,7 @@ def test_writing_into_a_part_loses_the_field_of_the_whole():
         lambda x: x * x.mean((2, 3), keepdim=True),
         lambda x: F.group_norm(x, 1),
         lambda x: F.instance_norm(x),
+        lambda x: F.batch_norm(x[0].permute(1, 0, 2), None, None, training=True),
         lambda x: x.flatten(1) @ torch.ones(x[0].numel(), 3, device=x.device),
         lambda x: x.flatten(2).softmax(2).unflatten(2, x.shape[2:]),
         lambda x: x.amax((2, 3)),

@@ -6,6 +6,7 @@ them on one small batch; the larger ones have tests of their own beside their
 architecture. So have the deeper ones of a family, which are other rows of a table.
 """
 
+import re
 from functools import cache
 
 import pytest
@@ -25,10 +26,12 @@ DEEPER = (
 NAMES = [name for name in models.names() if name not in DEEPER]
 # The smallest image, in pixels, of the networks that also take larger ones.
 SMALLEST = {"nin": 39, "nin_notes": 67, "googlenet_notes": 31}
+AFTER = ("wide", "resnext", "mobilenet", "se_", "efficientnet", "regnet", "convnext")
+SMALLEST["googlenet_torchvision"] = 15
 for name in NAMES:
     if "cifar" in name:
         SMALLEST[name] = 4
-    elif name.startswith(("plain", "resnet")) and "small" not in name:
+    elif name.startswith(("plain", "resnet", *AFTER)) and "small" not in name:
         SMALLEST[name] = 32
     elif name.startswith("densenet") and "small" not in name:
         SMALLEST[name] = 29
@@ -45,6 +48,12 @@ OVERFIT = {
     "preact_cifar20": (init.he, 1e-2, 16),
     "densenet_small": (init.he, 1e-2, 28),
     "densenet_cifar": (init.he, 1e-2, 8),
+    "resnext50": (init.he, 1e-3, 32),
+    "mobilenet": (init.he, 1e-2, 32),
+    "mobilenet_v2": (init.he, 1e-2, 32),
+    "efficientnet_b0": (init.he, 1e-2, 32),
+    "regnet_y_400mf": (init.he, 1e-2, 32),
+    "convnext_tiny": (init.he, 1e-3, 32),
 }
 
 
@@ -95,6 +104,25 @@ def test_names_stand_in_the_order_of_the_years_and_have_a_source():
     assert all(network.source.startswith("https://") for network in networks)
 
 
+def test_an_unknown_name_is_answered_with_those_there_are():
+    names = re.escape(str(models.names()))
+    with pytest.raises(ValueError, match=rf"called 'lenett': choose from {names}\.$"):
+        models.build("lenett")
+
+
+def test_networks_of_the_notes_take_grey_pictures_of_ten_classes_only():
+    grey = {"in_channels": 1, "num_classes": 10}
+    for name in ("lenet", "lenet_notes"):
+        models.build(name, **grey)
+        for wrong in ({"in_channels": 3}, {"num_classes": 9}):
+            with pytest.raises(
+                ValueError, match=f"^{name} is for grey pictures of ten"
+            ):
+                models.build(name, **(grey | wrong))
+    net = models.build("resnet_small", in_channels=3, num_classes=7)
+    assert net.head[-1].out_features == 7 and net(torch.ones(2, 3, 28, 28)).ndim == 2
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_macs_are_half_of_what_torchs_counter_counts(name):
     net, shape = on_meta(name).eval(), models.NETWORKS[name].input_shape
@@ -122,6 +150,23 @@ def test_images_that_do_not_fit_are_refused_in_one_sentence(name):
         with pytest.raises(ValueError, match=r"^\w+ needs .*; got .*\.$") as error:
             net(torch.empty(wrong, device="meta"))
         assert str(error.value)[:3] == name[:3] and str(wrong) in str(error.value)
+
+
+def test_what_an_image_must_be_is_said_and_larger_ones_taken_where_they_may_be():
+    with torch.device("meta"):
+        exact, least = models.build("vgg_small"), models.build("resnet18_notes").eval()
+        with pytest.raises(ValueError) as error:
+            exact(torch.empty(2, 1, 29, 29))
+        assert str(error.value) == (
+            "vgg_small needs images of shape (N, 1, 28, 28); got (2, 1, 29, 29)."
+        )
+        assert least(torch.empty(2, 1, 33, 40)).shape == (2, 10)
+        with pytest.raises(ValueError) as error:
+            least(torch.empty(2, 1, 64, 31))
+    assert str(error.value) == (
+        "resnet18_notes needs images of shape (N, 1, 32, 32) or larger; got "
+        "(2, 1, 64, 31)."
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -49,6 +49,16 @@ def test_cifar_networks_have_the_papers_parameters(
     assert table.macs / 1e6 == pytest.approx(macs, rel=5e-4)
 
 
+def test_the_papers_networks_are_built_unless_others_are_asked_for():
+    for builder, parameters in (
+        (densenet_cifar, 1_019_722),
+        (densenet_bc_cifar, 769_162),
+    ):
+        assert meta_table(builder, shape=(3, 32, 32)).parameters == parameters
+    # the smallest: a layer in each block
+    assert [len(block) for block in densenet_cifar(7, 4)[1:-1:2]] == [1, 1, 1]
+
+
 def test_depth_is_the_number_of_layers_with_weights():
     for depth, (_, _, blocks) in DEPTHS.items():
         assert 2 * sum(blocks) + 1 + 3 + 1 == depth

@@ -65,6 +65,7 @@ def test_order_of_the_layers():
     ]
     with torch.device("meta"):
         net = nin()
+    assert net.block1[0].padding == (0, 0)  # one pixel would change no shape
     assert kinds(net) == 3 * [*block, pool] + [dropout, *block, *end]
     for m in [*net.modules(), *nin_cifar().modules()]:
         assert not isinstance(m, nn.Dropout) or m.p == 0.5

@@ -304,40 +304,15 @@ def test_an_unusable_checkpoint_folder_is_noticed_before_training(
     assert "\n" not in str(no.value) and "epoch" not in capsys.readouterr().out
 
 
-def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["train", *SMALL[:-1], "33"])
-    with pytest.raises(ValueError, match="33 cannot be shared by 2 processes"):
-        options.check(options.parse(""), 2)
-
-
-def test_workers_are_no_more_than_the_cores_of_all_processes(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["train", "lenet"])
-    for cores, processes, workers in [(2, 1, 2), (64, 1, 4), (8, 4, 2), (2, 4, 0)]:
-        monkeypatch.setattr(options, "_cores", lambda cores=cores: cores)
-        monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
-        chosen = options.parse("")
-        assert chosen.workers == workers
-        options.check(chosen, processes)
-
-
 def test_a_small_shared_memory_is_noticed_before_workers_are_killed(
     run, pictures, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(options, "SHARED_MEMORY", tmp_path)
     usage = type(shutil.disk_usage(tmp_path))
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 64_000_000))
-    # 4 workers with 2 batches each and 2 in the loop, 128 x 3 x 224 x 224 bytes
-    with pytest.raises(ValueError, match=r"--workers 4 needs 192 MB .* has 64 MB free"):
-        options.check_shared_memory(4, 128, 224, total=10_000)
-    for fits in [(0, 128, 224, 10_000), (4, 32, 224, 10_000), (4, 128, 224, 400)]:
-        options.check_shared_memory(*fits)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 2_000_000))
     where = ["--data", pictures, "--workers", "1"]
     with pytest.raises(SystemExit, match=r"--workers 1 needs 3 MB .* has 2 MB free"):
         run("resnet18", *where)
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
-    with pytest.raises(ValueError, match=r"--workers 1 needs 4 MB .* has 2 MB free"):
-        options.check_shared_memory(1, 8, 79, total=10_000)
 
 
 def test_what_goes_wrong_in_a_worker_ends_in_one_line(pictures, tmp_path):
@@ -359,11 +334,3 @@ def test_a_worker_that_is_killed_ends_in_one_line(run, pictures, monkeypatch):
     monkeypatch.setattr(folder, "open_picture", lambda path: os.kill(os.getpid(), 9))
     with pytest.raises(SystemExit, match="was killed, probably for want of memory"):
         run("nin_small", *folder_options(pictures), "--workers", "1")
-
-
-def test_networks_of_the_notes_take_grey_pictures_of_ten_classes_only():
-    models.build("lenet_notes", in_channels=1, num_classes=10)
-    with pytest.raises(ValueError, match="lenet_notes is for grey pictures of ten"):
-        models.build("lenet_notes", in_channels=3, num_classes=10)
-    head = models.build("resnet_small", in_channels=3, num_classes=7).head
-    assert head[-1].out_features == 7

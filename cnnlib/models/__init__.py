@@ -7,9 +7,18 @@ from typing import NamedTuple
 import torch.nn.functional as F
 
 from cnnlib.models.alexnet import alexnet
+from cnnlib.models.bottlenecks import (
+    regnet_y_400mf,
+    resnext50,
+    se_resnet50,
+    wide_resnet50,
+)
+from cnnlib.models.convnext import convnext_tiny
 from cnnlib.models.densenet import densenet, densenet_bc_cifar, densenet_cifar
 from cnnlib.models.googlenet import googlenet, training_loss
+from cnnlib.models.googlenet_torchvision import googlenet_torchvision
 from cnnlib.models.lenet import lenet, lenet5, lenet_notes
+from cnnlib.models.mobile import efficientnet_b0, mobilenet, mobilenet_v2
 from cnnlib.models.nin import nin, nin_cifar
 from cnnlib.models.notes import (
     alexnet_notes,
@@ -51,6 +60,14 @@ GOOGLENET = "https://arxiv.org/abs/1409.4842"
 RESNET = "https://arxiv.org/abs/1512.03385"
 PREACT = "https://arxiv.org/abs/1603.05027"
 DENSENET = "https://arxiv.org/abs/1608.06993"
+WIDE = "https://arxiv.org/abs/1605.07146"
+RESNEXT = "https://arxiv.org/abs/1611.05431"
+MOBILENET = "https://arxiv.org/abs/1704.04861"
+SQUEEZE = "https://arxiv.org/abs/1709.01507"
+MOBILENET_V2 = "https://arxiv.org/abs/1801.04381"
+EFFICIENTNET = "https://arxiv.org/abs/1905.11946"
+REGNET = "https://arxiv.org/abs/2003.13678"
+CONVNEXT = "https://arxiv.org/abs/2201.03545"
 
 
 def _depths(name, builder, depths, *rest):
@@ -76,6 +93,7 @@ NETWORKS = {
     "vgg11_notes": Network(vgg11_notes, (1, 224, 224), 2014, VGG),
     "vgg_small": Network(vgg_small, (1, 28, 28), 2014, VGG),
     "googlenet": Network(googlenet, IMAGENET, 2014, GOOGLENET, training_loss),
+    "googlenet_torchvision": Network(googlenet_torchvision, IMAGENET, 2014, GOOGLENET),
     "googlenet_notes": Network(googlenet_notes, (1, 96, 96), 2014, GOOGLENET),
     "googlenet_small": Network(googlenet_small, (1, 28, 28), 2014, GOOGLENET),
     **_depths("plain", plain, (18, 34), IMAGENET, 2015, RESNET),
@@ -90,6 +108,14 @@ NETWORKS = {
     "densenet_bc_cifar": Network(densenet_bc_cifar, CIFAR, 2016, DENSENET),
     "densenet_notes": Network(densenet_notes, (1, 96, 96), 2016, DENSENET),
     "densenet_small": Network(densenet_small, (1, 28, 28), 2016, DENSENET),
+    "wide_resnet50": Network(wide_resnet50, IMAGENET, 2016, WIDE),
+    "resnext50": Network(resnext50, IMAGENET, 2016, RESNEXT),
+    "mobilenet": Network(mobilenet, IMAGENET, 2017, MOBILENET),
+    "se_resnet50": Network(se_resnet50, IMAGENET, 2017, SQUEEZE),
+    "mobilenet_v2": Network(mobilenet_v2, IMAGENET, 2018, MOBILENET_V2),
+    "efficientnet_b0": Network(efficientnet_b0, IMAGENET, 2019, EFFICIENTNET),
+    "regnet_y_400mf": Network(regnet_y_400mf, IMAGENET, 2020, REGNET),
+    "convnext_tiny": Network(convnext_tiny, IMAGENET, 2022, CONVNEXT),
 }
 
 

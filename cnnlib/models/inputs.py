@@ -3,23 +3,22 @@
 from functools import partial
 
 
-def expects(net, name, channels, height, width=None, *, minimum=False):
+def expects(net, name, channels, side, *, minimum=False):
     """`net`, which from now on checks the shape of what it is given.
 
-    It takes (N, channels, height, width), width = height unless given; with `minimum`
-    also larger pictures. Anything else raises ValueError naming network, got, needed.
+    It takes (N, channels, side, side); with `minimum` also larger pictures. Anything
+    else raises ValueError naming network, got, needed.
     """
-    size = (height, width or height)
-    net.register_forward_pre_hook(partial(_check, name, channels, size, minimum))
+    net.register_forward_pre_hook(partial(_check, name, channels, side, minimum))
     return net
 
 
-def _check(name, channels, size, minimum, net, args):
+def _check(name, channels, side, minimum, net, args):
     shape = tuple(args[0].shape)
-    if len(shape) == 4 and shape[1] == channels:
-        sides = list(zip(shape[2:], size, strict=True))
-        if shape[2:] == size or (minimum and all(got >= need for got, need in sides)):
-            return
+    sides = shape[2:]
+    large = minimum and all(got >= side for got in sides)
+    if len(shape) == 4 and shape[1] == channels and (large or sides == (side, side)):
+        return
     least = " or larger" if minimum else ""
-    wanted = f"(N, {channels}, {size[0]}, {size[1]}){least}"
+    wanted = f"(N, {channels}, {side}, {side}){least}"
     raise ValueError(f"{name} needs images of shape {wanted}; got {shape}.")

@@ -101,9 +101,9 @@ class ClassCodes(nn.Module):
 def lenet5():
     """The network of 1998: (N, 1, 32, 32) -> (N, 10); 60,000 trainable parameters."""
     stages = OrderedDict(
-        c1=nn.Conv2d(1, 6, 5),  # (N, 6, 28, 28)
+        c1=nn.Sequential(nn.Conv2d(1, 6, 5), ScaledTanh()),  # (N, 6, 28, 28)
         s2=nn.Sequential(Subsampling(6), ScaledTanh()),  # (N, 6, 14, 14)
-        c3=SparseConv(C3_MAPS),  # (N, 16, 10, 10)
+        c3=nn.Sequential(SparseConv(C3_MAPS), ScaledTanh()),  # (N, 16, 10, 10)
         s4=nn.Sequential(Subsampling(16), ScaledTanh()),  # (N, 16, 5, 5)
         c5=nn.Sequential(nn.Conv2d(16, 120, 5), ScaledTanh()),  # (N, 120, 1, 1)
         f6=nn.Sequential(nn.Flatten(), nn.Linear(120, 84), ScaledTanh()),

@@ -110,17 +110,18 @@ def resnet(depth, in_channels=3, num_classes=1000):
     stride, or larger; of 224x224 in the paper. Depth 18, 34, 50, 101 or 152."""
     rows = row(DEPTHS, depth, "resnet")
     block = basic if depth < 50 else bottleneck
-    return _imagenet(f"resnet{depth}", rows, block, in_channels, num_classes)
+    return imagenet_resnet(f"resnet{depth}", rows, block, in_channels, num_classes)
 
 
 def plain(depth, in_channels=3, num_classes=1000):
     """The same convolutions without any shortcut: depth 18 or 34."""
     rows = row(PLAIN, depth, "plain")
     name = f"plain{depth}"
-    return _imagenet(name, rows, without_shortcut, in_channels, num_classes)
+    return imagenet_resnet(name, rows, without_shortcut, in_channels, num_classes)
 
 
-def _imagenet(name, rows, block, in_channels, num_classes):
+def imagenet_resnet(name, rows, block, in_channels, num_classes):
+    """Stem and head of Table 1 around stages of `block`: see `residual_stages`."""
     stem = nn.Sequential(
         conv_bn(in_channels, 64, 7, stride=2),  # (N, 64, 112, 112)
         nn.ReLU(),

@@ -2,8 +2,10 @@
 
   python -m cnnlib.train resnet_cifar20
   torchrun --nproc-per-node=2 -m cnnlib.train resnet_cifar20
+  python -m cnnlib.train resnet18 --data pictures/ --weights torchvision --freeze 5
 
-The second line trains on two devices, or on more hosts with torchrun's own options.
+The second line trains on two devices, or on more hosts with torchrun's own options. The
+third begins with torchvision's weights and trains the last stage alone.
 A run that was interrupted goes on after its last whole epoch when the same command is
 given again.
 """
@@ -17,7 +19,7 @@ from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from cnnlib import data, folder, models, train
+from cnnlib import data, folder, models, train, weights
 from cnnlib.train import checkpoints
 from cnnlib.train.options import (
     INITS,
@@ -67,14 +69,20 @@ def run(options, rank, world_size):
     """Train from the last checkpoint, if there is one, to the end of the last epoch;
     returns the network."""
     check(options, world_size)
-    training, held_out, model = _batches(options, rank, world_size)
     network = models.find(options.network)
+    given = None
+    if options.weights:
+        given = weights.read(options.weights, options.network)
+    training, held_out, model = _batches(options, given, rank, world_size)
     torch.manual_seed(options.seed)
     shape = {name: model[name] for name in ("in_channels", "num_classes")}
     net = models.build(options.network, **shape).apply(INITS[options.init])
+    loaded = given and weights.load(net, given, model["classes"], options.weights)
+    weights.freeze(net, options.freeze or 0)
     net.to(training.device, memory_format=torch.channels_last)
+    trained = [p for p in net.parameters() if p.requires_grad]
     optimizer = OPTIMIZERS[options.optimizer](
-        net.parameters(), lr=options.lr, weight_decay=options.weight_decay
+        trained, lr=options.lr, weight_decay=options.weight_decay
     )
     settings = {name: str(value) for name, value in vars(options).items()}
     for name in ("checkpoints", "workers"):  # change nothing
@@ -85,8 +93,12 @@ def run(options, rank, world_size):
         count = sum(p.numel() for p in net.parameters())
         if options.data:
             print(_found(options.data, training, held_out))
+        if loaded:
+            print(loaded)
+        frozen = count - sum(p.numel() for p in trained)
         print(
-            f"{options.network}: {count:,} parameters, {world_size} x "
+            f"{options.network}: {count:,} parameters"
+            f"{f' ({frozen:,} frozen)' * bool(frozen)}, {world_size} x "
             f"{train.hardware()}, checkpoints in {options.checkpoints}"
         )
     shared = DistributedDataParallel(net) if world_size > 1 else net
@@ -112,9 +124,10 @@ def run(options, rank, world_size):
     return net
 
 
-def _batches(options, rank, world_size):
+def _batches(options, given, rank, world_size):
     """Training and test batches of this process, and the model for them: what is needed
-    to build the network again and to give it a picture."""
+    to build the network again and to give it a picture. Weights that are `given` want
+    the mean and deviation that they were trained with."""
     size = models.find(options.network).input_shape[1]
     common = {
         "batch_size": options.batch_size // world_size,
@@ -123,21 +136,34 @@ def _batches(options, rank, world_size):
         "world_size": world_size,
     }
     if options.data:
+        mean, std = (given.mean, given.std) if given else (folder.MEAN, folder.STD)
         training, held_out = folder.image_folder(
-            options.data, size, workers=options.workers, **common
+            options.data,
+            size,
+            workers=options.workers,
+            mean=mean,
+            std=std,
+            **common,
         )
         check_shared_memory(
             options.workers, common["batch_size"], size, len(training.share)
         )
-        names, mean, std = training.classes, folder.MEAN, folder.STD
+        names = training.classes
     else:
+        mean, std = (given.mean, given.std) if given else ([data.MEAN], [data.STD])
+        if len(mean) != 1:
+            raise ValueError(
+                f"--weights {options.weights} are for pictures in colour, and "
+                "Fashion-MNIST has none: name a folder of pictures with --data."
+            )
+        common |= {"mean": mean[0], "std": std[0]}
         pictures = data.fashion_mnist(options.images, options.tests)
         augment = {"flip": True, "crop": size // 14} if options.augment else {}
         training = data.Batches(
             pictures[0], shuffle=True, size=size, **augment, **common
         )
         held_out = data.Batches(pictures[1], size=size, **common)
-        names, mean, std = data.CLASSES, (data.MEAN,), (data.STD,)
+        names = data.CLASSES
     model = {
         "network": options.network,
         "in_channels": len(mean),
@@ -146,6 +172,7 @@ def _batches(options, rank, world_size):
         "size": size,
         "mean": list(mean),
         "std": list(std),
+        "whole": not options.data,  # not the middle of a picture
     }
     return training, held_out, model
 
@@ -198,8 +225,9 @@ def _change(state, saved):
     """In what the run of `state` differs from this one, in words, or None."""
     then, now = state["settings"], saved["settings"]
     for name in now:
-        if then.get(name) != now[name]:
-            return f"{name} = {then.get(name)}, not {now[name]}"
+        before = str(then.get(name))  # None where the option is newer than the run
+        if before != now[name]:
+            return f"{name} = {before}, not {now[name]}"
     then = {*state.get("model", {}).get("classes", [])}  # older ones have no model
     now = {*saved["model"]["classes"]}
     if then != now:

@@ -73,5 +73,29 @@ def latest(folder):
     return None
 
 
+def read(path):
+    """The dictionary in the file `path`, or in the newest checkpoint of that folder.
+
+    Raises OSError where there is none, and ValueError where it is damaged, something
+    else, or would run code when loaded.
+    """
+    if path.is_dir():
+        state = latest(path)
+        if state is None:
+            raise OSError(f"{path} has no whole checkpoint: name the folder of a run.")
+        return state
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as problem:
+        raise OSError(f"{path} cannot be read ({problem.strerror}).") from problem
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as problem:
+        reason = str(problem).partition("\n")[0].partition(". ")[0]
+        raise ValueError(
+            f"{path} is no file of weights ({reason or 'it is empty'}): it needs "
+            "tensors by name, as torch.save(net.state_dict(), path) writes them."
+        ) from problem
+    return state if isinstance(state, dict) else {"": state}
+
+
 def _newest_first(folder):
     return sorted(folder.glob("epoch-*.pt"), reverse=True)

@@ -49,6 +49,10 @@ def parse(description):
     schedules = ("one-cycle", "cosine", "constant")
     add("--schedule", choices=schedules, default="one-cycle", help="(one-cycle)")
     add("--init", choices=INITS, default="he", help="of the weights (he)")
+    what = "to begin with: torchvision (ImageNet's, fetched), or a file or run"
+    add("--weights", metavar="torchvision|FILE", help=what)
+    what = "how many stages keep those weights, from the first on (0)"
+    add("--freeze", type=int, metavar="STAGES", help=what)
     add("--seed", type=int, default=0, help="of weights, order and dropout (0)")
     what = "processes that decode a folder's pictures (up to 4, one for each core)"
     add("--workers", type=int, default=min(4, _cores() // _processes()), help=what)
@@ -79,6 +83,10 @@ def check(options, world_size):
                 f"--{name.replace('_', '-')} {getattr(options, name)}: choose {least} "
                 "or more."
             )
+    if options.freeze and not options.weights:
+        raise ValueError(
+            f"--freeze {options.freeze} keeps trained layers: name some with --weights."
+        )
     if not 0 < options.lr < math.inf:
         raise ValueError(f"--lr {options.lr}: choose a number above 0.")
     if options.batch_size % world_size:
