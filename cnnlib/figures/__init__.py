@@ -6,9 +6,21 @@ works on the site, in Jupyter and in Colab. The script takes over when the figur
 into view; where no script runs, on GitHub and on paper, the still form stays.
 """
 
+from cnnlib.figures.bench import bench
 from cnnlib.figures.bill import bill
 from cnnlib.figures.blocks import blocks
+from cnnlib.figures.freeze import freeze
 from cnnlib.figures.microscope import microscope, rounded
+from cnnlib.figures.pipes import pipes
 from cnnlib.figures.quiz import quiz
 
-__all__ = ["bill", "blocks", "microscope", "quiz", "rounded"]
+__all__ = [
+    "bench",
+    "bill",
+    "blocks",
+    "freeze",
+    "microscope",
+    "pipes",
+    "quiz",
+    "rounded",
+]

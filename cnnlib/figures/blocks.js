@@ -21,15 +21,18 @@ function byRemoved(counts, pictures) {
   }));
 }
 
-function start(root, { networks: packed, pictures, labels, classes }) {
-  const networks = {};
-  for (const name in packed) {
-    const [counts, answers] = packed[name].map(text => unpack(text, text.length / 2 ** COUNT));
-    networks[name] = { counts, answers: answers.map(number => [...String(number).padStart(labels.length, "0")]) };
+function start(root, { statistics, pictures, labels, classes }) {
+  const measured = {};
+  for (const words in statistics) {
+    measured[words] = {};
+    for (const name in statistics[words]) {
+      const [counts, answers] = statistics[words][name].map(text => unpack(text, text.length / 2 ** COUNT));
+      measured[words][name] = { counts, answers: answers.map(number => [...String(number).padStart(labels.length, "0")]) };
+    }
   }
   const percent = share => `${(100 * share).toFixed(1)} %`;
-  const names = Object.keys(networks);
-  const select = element("select", {}, ...names.map(name => new Option(name)));
+  const choice = from => element("select", {}, ...Object.keys(from).map(name => new Option(name)));
+  const basis = choice(measured), select = choice(Object.values(measured)[0]);
   const boxes = [];
   const stages = STAGES.map((numbers, index) => element("fieldset", {},
     element("legend", { textContent: `Stage ${index + 1}` }),
@@ -61,7 +64,8 @@ function start(root, { networks: packed, pictures, labels, classes }) {
   const all = element("button", { type: "button", textContent: "Put all back" });
   root.append(element("div", { className: "live" },
     element("div", { className: "pair" },
-      element("div", {}, element("label", {}, "Network", select), element("div", { className: "blocks" }, ...stages), all),
+      element("div", {}, element("label", {}, "Network", select), element("label", {}, "Batch norm goes by", basis),
+        element("div", { className: "blocks" }, ...stages), all),
       result),
     element("p", { textContent: `${labels.length} of the test pictures, what they are, and what the network says:` }),
     shown, scroller));
@@ -79,7 +83,7 @@ function start(root, { networks: packed, pictures, labels, classes }) {
   }
 
   function show() {
-    const { counts, answers } = networks[select.value];
+    const { counts, answers } = measured[basis.value][select.value];
     const subset = boxes.reduce((bits, box) => 2 * bits + box.checked, 0);
     const removed = boxes.filter(box => !box.checked).length;
     const right = counts[subset] / pictures;
@@ -104,7 +108,7 @@ function start(root, { networks: packed, pictures, labels, classes }) {
         text => element("td", { textContent: text })),
       range(found, index === removed ? right : null))));
   }
-  select.onchange = show;
+  select.onchange = basis.onchange = show;
   boxes.forEach(box => { box.onchange = show; });
   all.onclick = () => { boxes.forEach(box => { box.checked = true; }); show(); };
   show();

@@ -14,48 +14,61 @@ SUBSETS = 2**BLOCKS
 ALONE = [SUBSETS - 1 - (1 << place) for place in range(BLOCKS)]  # one block is gone
 
 
-def blocks(networks, pictures, shown):
+def blocks(statistics, pictures, shown):
     """A `Figure` in which a reader takes blocks out of trained networks.
 
-    `networks` maps the name of a network to two things, each for every subset of its
-    nine blocks: its right answers, 512 counts out of `pictures`; and its answers to the
-    few pictures `shown` (a `data.Images`), 512 times a digit for each. Written in
-    binary, the index of a subset has a 1 for a block in place, the first block in
-    front. Raises ValueError when the number of counts or digits is another.
+    `statistics` maps what batch normalisation goes by, in words, to the networks
+    measured so: the name of each to two things, for every subset of its nine blocks:
+    its right answers, 512 counts out of `pictures`; and its answers to the few pictures
+    `shown` (a `data.Images`), 512 times a digit for each. Written in binary, the index
+    of a subset has a 1 for a block in place, the first block in front. Raises
+    ValueError when the number of counts or digits is another.
     """
-    for name, (counts, digits) in networks.items():
-        if len(counts) != SUBSETS or len(digits) != SUBSETS * len(shown.labels):
-            raise ValueError(
-                f"{name!r} has {len(counts)} counts and {len(digits)} digits: give one "
-                f"count and {len(shown.labels)} digits for each of the {SUBSETS} "
-                "subsets of nine blocks."
-            )
-    still = (
-        f"<p>Right answers in percent, by the number of blocks taken out of {BLOCKS}: "
-        "the mean over all choices, and the lowest and highest.</p>"
-        f"{_table(('taken out', *networks), _by_number(networks, pictures))}"
+    still = ""
+    for words, networks in statistics.items():
+        _check(networks, len(shown.labels))
+        still += (
+            f"<p>Right answers in percent with {words}, by the number of blocks taken "
+            f"out of {BLOCKS}: the mean over all choices, and the lowest and highest."
+            f"</p>{_table(('taken out', *networks), _by_number(networks, pictures))}"
+        )
+    words, networks = next(iter(statistics.items()))
+    still += (
         f"<p>What the whole network says to {len(shown.labels)} test pictures, and how "
-        f"many of the {BLOCKS} networks without one block are right.</p>"
+        f"many of the {BLOCKS} networks without one block are right, with {words}.</p>"
         f"{_table(('picture', *networks), _by_picture(networks, shown))}"
     )
-    line = f"Blocks to take out of {', '.join(networks)}, on the page."
     count_width, answer_width = (
         len(_base36(pictures)),
         len(_base36("9" * len(shown.labels))),
     )
     data = {
-        "networks": {
-            name: [
-                "".join(_base36(count, count_width) for count in counts),
-                "".join(_base36(part, answer_width) for part in _subsets(digits)),
-            ]
-            for name, (counts, digits) in networks.items()
+        "statistics": {
+            words: {
+                name: [
+                    "".join(_base36(count, count_width) for count in counts),
+                    "".join(_base36(part, answer_width) for part in _subsets(digits)),
+                ]
+                for name, (counts, digits) in networks.items()
+            }
+            for words, networks in statistics.items()
         },
         "pictures": pictures,
         "labels": shown.labels.tolist(),
         "classes": CLASSES,
     }
+    line = f"Blocks to take out of {', '.join(networks)}, on the page."
     return Figure("blocks", still, data, line)
+
+
+def _check(networks, shown):
+    for name, (counts, digits) in networks.items():
+        if len(counts) != SUBSETS or len(digits) != SUBSETS * shown:
+            raise ValueError(
+                f"{name!r} has {len(counts)} counts and {len(digits)} digits: give one "
+                f"count and {shown} digits for each of the {SUBSETS} subsets of nine "
+                "blocks."
+            )
 
 
 def _subsets(digits):

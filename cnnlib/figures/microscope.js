@@ -173,15 +173,25 @@ const INK = 205, CLOTH = 165;
 const TOOLS = { Draw: "draw", Fill: "fill", Erase: "erase" };
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 const WAYS = [["\u2190", "left", 0, -1], ["\u2191", "up", -1, 0], ["\u2193", "down", 1, 0], ["\u2192", "right", 0, 1]];
+// Whole pixels from pixel (14, 14), where the digits of MNIST have their centre of mass,
+// to that of a picture: [down, right].
+function offset(pixels) {
+  const mass = sum(pixels), moment = place => pixels.reduce((total, grey, at) => total + grey * place(at), 0);
+  return mass ? [moment(at => Math.floor(at / 28)), moment(at => at % 28)].map(value => Math.round(value / mass - 14)) : [0, 0];
+}
 const clamp = (value, last) => Math.min(last, Math.max(0, value));
 
-function start(root, data) {
+// `chosen` is the place of the network among those of the data, if there are several.
+function start(root, all, chosen = 0) {
+  const sets = [all, ...(all.others ?? [])], data = { ...all, ...sets[chosen] };
   const { classes, labels } = data;
   const layers = load(data.layers, data.weights.slice(1, -1));
   const pictures = labels.map((_, index) => bytes(data.pictures).slice(784 * index, 784 * (index + 1)));
   const margin = layers[0].padding ?? 0, side = 28 + 2 * margin;
   const output = layers.length - 1;
-  let drawn = pictures[0], moved = [0, 0], truth = labels[0], pixels, tensors;
+  // Who learnt from centred pictures misreads others.
+  const centred = pictures.every(picture => offset(picture).every(value => !value));
+  let drawn = pictures[0], original = drawn, moved = [0, 0], truth = labels[0], pixels, tensors;
   let tool = "draw", cursor = [13, 13], from = 0;
   let kept = { layer: 0, map: 0, row: 14, column: 12 }, hovered = null;
 
@@ -208,25 +218,41 @@ function start(root, data) {
     const button = element("button", { type: "button", textContent: text, onclick: () => choose(name) });
     button.dataset.tool = name;
     return button;
-  }), element("button", { type: "button", textContent: "Clear", onclick: () => { redraw(new Uint8Array(784)); say(verdict.textContent); } })),
+  }), element("button", { type: "button", textContent: "Clear", onclick: () => { original = null; redraw(new Uint8Array(784)); say(verdict.textContent); } })),
   "group", "Brush");
   const shifts = labelled(element("div", {}, element("span", { className: "soft", textContent: "Shift" }),
     ...WAYS.map(([text, word, down, right]) => {
       const button = element("button", { type: "button", textContent: text, onclick: () => shift(down, right) });
       button.setAttribute("aria-label", `Shift ${word} by one pixel`);
       return button;
-    })), "group", "Shift the picture by one pixel");
+    }), element("button", { type: "button", textContent: "Centre", onclick: () => shift(...offset(pixels).map(value => -value)) })),
+  "group", "Shift the picture by one pixel, or its centre of mass to the middle");
+
+  const reads = labelled(element("div", {}, element("span", { className: "soft", textContent: "Reads" }),
+    ...sets.map(({ name }, index) => {
+      const button = element("button", { type: "button", textContent: name, onclick: () => {
+        root.querySelector(".live").remove();
+        start(root, all, index);
+        root.querySelectorAll(".reads button")[index].focus();
+      } });
+      button.setAttribute("aria-pressed", index === chosen);
+      return button;
+    })), "group", "What the network reads");
+  reads.className = "reads";
 
   // The layers
+  const strip = element("p", { className: "strip" });
+  strip.setAttribute("aria-hidden", true);
   const unit = element("div", { className: "unit" });
   const rows = layers.map(describe);
   root.append(element("div", { className: "live" }, picks,
-    element("div", { className: "tools" }, brushes, shifts),
+    element("div", { className: "tools" }, ...(sets.length > 1 ? [reads] : []), brushes, shifts),
     element("div", { className: "bench" },
       element("div", {}, verdict, easel, unit),
       element("div", { className: "layers" }, ...rows.map(row => row.box),
-        line("soft", "The more ink, the larger the value. Point at a unit; click or tap to keep it. Keys: arrows move by one unit, with Shift by one map, Page Up and Page Down by one layer. All is counted from 0."))),
-    status));
+        line("soft", "The more ink, the larger the value. Point at a unit; click or tap to keep it. Keys: arrows move by one unit, with Shift by one map, Page Up and Page Down by one layer. All is counted from 0."),
+        line("soft", `Three dares: change its mind with the fewest pixels; make it say ${classes[8]} without starting from one; leave it unsure with a picture that you are sure of.`))),
+    strip, status));
 
   function describe(layer, index) {
     const [maps, height, width] = sizes()[index];
@@ -318,7 +344,7 @@ function start(root, data) {
   // ---- Changing the picture
 
   function pick(index) {
-    drawn = pictures[index];
+    drawn = original = pictures[index];
     moved = [0, 0];
     truth = labels[index];
     run();
@@ -437,8 +463,18 @@ function start(root, data) {
       share.textContent = `${(100 * chances[index]).toFixed(1)} %`;
       rows[output].spots[index].classList.toggle("top", index === top);
     });
-    const right = truth === null ? "your drawing" : truth === top ? "right" : `wrong, its label is ${classes[truth]}`;
-    verdict.replaceChildren(element("b", { textContent: `${classes[top]}, ${(100 * chances[top]).toFixed(1)} %` }), ` (${right})`);
+    const changed = original ? pixels.filter((grey, index) => grey !== original[index]).length : 0;
+    const drawing = original ? `your drawing, ${changed} pixel${changed === 1 ? "" : "s"} changed` : `your drawing${astray()}`;
+    const right = truth === null ? drawing : truth === top ? "right" : `wrong, its label is ${classes[truth]}`;
+    const unsure = chances[top] < 0.5 ? "Unsure: " : "";
+    verdict.replaceChildren(element("b", { textContent: `${unsure}${classes[top]}, ${(100 * chances[top]).toFixed(1)} %` }), ` (${right})`);
+  }
+
+  // How a drawing lies that the network has not learnt to read.
+  function astray() {
+    const [down, right] = centred ? offset(pixels) : [0, 0];
+    const ways = [[-down, "high"], [down, "low"], [-right, "far left"], [right, "far right"]];
+    return ways.filter(([by]) => by > 1).map(([by, way]) => `, ${by} pixels too ${way}`).join("");
   }
 
   // Frames: the unit, what it reads in the layer before, its receptive field in the picture.
@@ -484,6 +520,7 @@ function start(root, data) {
     const focused = [...unit.querySelectorAll("button")].indexOf(document.activeElement);
     unit.replaceChildren(line("title", title), line("soft where", `${work} ${reach}`),
       ...write({ layer, spot, x, inputs, total: Math.round(100 * y.sums[at]), value: y.values[at] }));
+    strip.textContent = [title, ...[...unit.querySelectorAll(".total")].map(part => part.textContent)].join(": ");
     if (focused >= 0) unit.querySelectorAll("button")[focused]?.focus();
   }
 
@@ -513,13 +550,50 @@ function start(root, data) {
     })), "group", `What each map of ${name} adds`);
     const bias = terms[terms.length - 1], several = x.maps > 1;
     const start = several ? added(terms.slice(0, -1)) : `Sum of the products ${printed(terms[0])}`;
+    const patch = cells(part(inputs, map), layer.kernel, ink, false), kernel = cells(part(weights, map), layer.kernel, red, true);
+    const products = part(inputs, map).map((value, index) => ({ value: value * part(weights, map)[index],
+      words: times(value, part(weights, map)[index]), parts: [patch.children[index], kernel.children[index]] }));
     return [...(several ? [choices] : []),
       element("div", { className: "product" },
-        element("div", {}, line("soft", several ? `patch of ${name}, map ${map}` : "patch of the input, normalised"), cells(part(inputs, map), layer.kernel, ink, false)),
+        element("div", {}, line("soft", several ? `patch of ${name}, map ${map}` : "patch of the input, normalised"), patch),
         element("span", { textContent: "\u00d7" }),
-        element("div", {}, line("soft", several ? `its kernel in filter ${spot.map}` : `kernel of filter ${spot.map}`), cells(part(weights, map), layer.kernel, red, true))),
+        element("div", {}, line("soft", several ? `its kernel in filter ${spot.map}` : `kernel of filter ${spot.map}`), kernel)),
+      player(products),
       line("total", `${start} ${bias < 0 ? "\u2212" : "+"} bias ${printed(Math.abs(bias))} = ${ending(found)}`)];
   }
+
+  // A sum played term by term. Each term: what is added, in words and as a number, and
+  // the parts of the figure that it comes from. Who wants less motion steps by hand.
+  function player(terms) {
+    let at = -1, total = 0, timer = null;
+    const told = line("term soft");
+    function halt() {
+      clearInterval(timer);
+      timer = null;
+      play.textContent = "Play the sum";
+    }
+    function next() {
+      if (!told.isConnected) return halt();
+      terms[at]?.parts.forEach(part => part.classList.remove("now"));
+      at = (at + 1) % terms.length;
+      if (!at) total = 0;
+      total += terms[at].value;
+      terms[at].parts.forEach(part => part.classList.add("now"));
+      told.textContent = `${at + 1} of ${terms.length}: ${terms[at].words}; so far ${number(total)}`;
+      if (at === terms.length - 1) halt();
+    }
+    const step = element("button", { type: "button", textContent: "Next term", onclick: () => { halt(); next(); } });
+    const play = element("button", { type: "button", textContent: "Play the sum", onclick: () => {
+      if (timer) return halt();
+      timer = setInterval(next, 400);
+      play.textContent = "Pause";
+      next();
+    } });
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    return element("div", { className: "player" }, ...(still ? [] : [play]), step, told);
+  }
+
+  const times = (value, weight) => `${number(value)} \u00d7 ${number(weight)} \u2248 ${number(value * weight)}`;
 
   function pooling({ layer, spot, x, inputs, total }) {
     const area = layer.kernel ** 2, window = inputs.slice(spot.map * area, (spot.map + 1) * area);
@@ -553,7 +627,10 @@ function start(root, data) {
       element("caption", { className: "soft", textContent: `The ${largest.length} largest of the products` }),
       element("tbody", {}, ...largest.map((index, place) => row(origin(index), number(inputs[index]), `\u00d7 ${number(weights[index])}`, printed(terms[place]))),
         row(`the other ${rest.length} together`, printed(others)), row("bias", printed(bias))));
-    return [list, line("total", `Sum ${ending(found)}`)];
+    const steps = [...largest.map(index => [products[index], times(inputs[index], weights[index])]),
+      [sum(rest.map(index => products[index])), `the other ${rest.length} together`], [layer.bias[spot.map], "the bias"]];
+    return [list, player(steps.map(([value, words], index) => ({ value, words, parts: [list.rows[index]] }))),
+      line("total", `Sum ${ending(found)}`)];
   }
 
   choose("draw");

@@ -12,40 +12,75 @@ from PIL import Image
 from torch import nn
 
 from cnnlib import data, measured
+from cnnlib.figures import weights
 from cnnlib.figures.figure import Figure
+from cnnlib.figures.weights import packed, weighted, whole_numbers
 
 ACTIVATIONS = {nn.ReLU: "ReLU", nn.Sigmoid: "sigmoid", nn.Tanh: "tanh"}
 POOLINGS = {nn.MaxPool2d: "max", nn.AvgPool2d: "average"}
 INK = matplotlib.colormaps["gray_r"].with_extremes(bad="0.8")  # between maps: grey
-LARGEST = 127  # of the whole numbers that weights are rounded to
 
 
-def microscope(net, pictures):
+def microscope(
+    net=None, pictures=None, classes=data.CLASSES, mean=data.MEAN, std=data.STD
+):
     """A `Figure` in which `net` classifies a picture that one picks, draws or shifts.
 
     It shows every map, and writes out the multiply-adds of any unit. `net` is a chain
     of the layers of `lenet`; what the figure computes is what `rounded(net)` computes.
     `pictures` are `data.Images` of 28x28 pixels; the first is shown at the start and in
-    the still form. Raises ValueError for a layer of another kind.
+    the still form. `classes` are the names of the answers; `mean` and `std` normalise
+    as in `data.Batches`. Without a network it shows those of `cnnlib.figures.weights`,
+    of which one reads digits and the other, behind a switch, garments. Raises
+    ValueError for a layer of another kind, and for a network without pictures.
     """
+    if net is None:
+        (name, stored), *others = ((name, _stored(name)) for name in weights.SETS)
+        net, pictures, classes, mean, std = stored
+        more = [{"name": other, **_content(*rest)} for other, rest in others]
+        switch = {"name": name, "others": more}
+    elif pictures is None:
+        raise ValueError("a network needs pictures to read: give some data.Images.")
+    else:
+        switch = {}
     layers = describe(net)
     images = pictures.images.numpy()
     content = {
         "layers": layers,
-        "weights": measured(_text(_packed(net))),
-        "pictures": _text(images.tobytes()),
-        "labels": pictures.labels.tolist(),
-        "classes": data.CLASSES,
-        "mean": data.MEAN,
-        "std": data.STD,
+        **_content(net, pictures, classes, mean, std),
+        **switch,
     }
+    maps = _maps(rounded(net), (images[0] / 255 - mean) / std)
     still = (
-        "<p>A garment, what each layer makes of it, and the answer. Where scripts run, "
+        "<p>A picture, what each layer makes of it, and the answer. Where scripts run, "
         "it is drawn, shifted and taken apart unit by unit.</p>"
-        f"<!--{measured('-->' + _still(net, layers, images[0]) + '<!--')}-->"
+        f"<!--{measured('-->' + _still(maps, layers, images[0], classes) + '<!--')}-->"
     )
     line = "A trained network, to look into unit by unit."
     return Figure("microscope", still, content, line)
+
+
+def _stored(name):
+    """Network, two test pictures of each class, names of the classes, mean and std."""
+    pictures, classes, scale = weights.SETS[name]
+    images, labels = pictures()[1]
+    order = [
+        int((labels == k).nonzero()[n]) for n in (0, 1) for k in range(len(classes))
+    ]
+    shown = data.Images(images[order], labels[order])
+    return weights.load(name), shown, classes, scale["mean"], scale["std"]
+
+
+def _content(net, pictures, classes, mean, std):
+    """What the script needs of a network besides its layers."""
+    return {
+        "weights": measured(_text(packed(net))),
+        "pictures": _text(pictures.images.numpy().tobytes()),
+        "labels": pictures.labels.tolist(),
+        "classes": classes,
+        "mean": mean,
+        "std": std,
+    }
 
 
 def rounded(net):
@@ -53,8 +88,8 @@ def rounded(net):
     step; every filter of a convolution and every unit of a dense layer has its own."""
     net = copy.deepcopy(net).cpu().float().eval()
     with torch.no_grad():
-        for layer in _weighted(net):
-            whole, step = _whole(layer.weight)
+        for layer in weighted(net):
+            whole, step = whole_numbers(layer.weight)
             layer.weight.copy_((whole.float().flatten(1) * step).view_as(whole))
     return net
 
@@ -99,51 +134,29 @@ def _layer(name, module):
     )
 
 
-def _weighted(net):
-    return [m for m in net.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
-
-
-def _whole(weight):
-    """Weights as whole numbers from -127 to 127, and the step (units, 1) they count."""
-    step = weight.flatten(1).abs().amax(1, keepdim=True) / LARGEST
-    step[step == 0] = 1
-    return (weight.flatten(1) / step).round().to(torch.int8).view_as(weight), step
-
-
-def _packed(net):
-    """Per layer with weights: whole numbers, steps and biases, as bytes."""
-    parts = []
-    for layer in _weighted(copy.deepcopy(net).cpu().float()):
-        whole, step = _whole(layer.weight.detach())
-        floats = torch.stack([step.flatten(), layer.bias.detach()])
-        parts += [whole.numpy().tobytes(), floats.numpy().astype("<f4").tobytes()]
-    return b"".join(parts)
-
-
 def _text(content):
     return base64.b64encode(content).decode("ascii")
 
 
-def _still(net, layers, image):
+def _still(maps, layers, image, classes):
     """An <img> of the input, the maps of each layer and the answer."""
-    maps = _maps(rounded(net), image)
     shares = maps[-1].softmax(0)
     top = int(shares.argmax())
-    answer = f"{data.CLASSES[top]}, {100 * shares[top]:.1f} %"
+    answer = f"{classes[top]}, {100 * shares[top]:.1f} %"
     drawn, small = io.BytesIO(), io.BytesIO()
-    _drawing(image[0], layers, maps, answer).savefig(drawn, dpi=200)
+    _drawing(image[0], layers, maps, classes, answer).savefig(drawn, dpi=200)
     Image.open(drawn).convert("L").quantize(16).save(small, "PNG", optimize=True)
     alt = (
-        f"The picture of a garment, beside it the maps of {len(maps) - 1} layers, and "
-        f"bars of ten classes: the network says {answer}."
+        f"The picture, beside it the maps of {len(maps) - 1} layers, and "
+        f"bars of the classes: the network says {answer}."
     )
     source = f"data:image/png;base64,{_text(small.getvalue())}"
     return f'<img src="{source}" alt="{escape(alt)}" width="720">'
 
 
 def _maps(net, image):
-    """What each layer of `describe(net)` makes of a uint8 picture (1, 28, 28)."""
-    x, maps = torch.from_numpy((image[None] / 255 - data.MEAN) / data.STD).float(), []
+    """What each layer of `describe(net)` makes of a normalised picture (1, 28, 28)."""
+    x, maps = torch.from_numpy(image[None]).float(), []
     with torch.no_grad():
         for module in net.modules():
             if type(module) is not nn.Sequential:
@@ -155,7 +168,7 @@ def _maps(net, image):
     return maps
 
 
-def _drawing(image, layers, maps, answer):
+def _drawing(image, layers, maps, classes, answer):
     """Input and answer on the left, the maps of the other layers on the right."""
     figure = matplotlib.figure.Figure(figsize=(7.2, 5.4))
     left, right = figure.add_gridspec(
@@ -167,8 +180,8 @@ def _drawing(image, layers, maps, answer):
     ax.spines[:].set_color("0.7")
     ax.set_title("input", loc="left", fontsize=9)
     ax = figure.add_subplot(below, xticks=[], xlim=(0, 1))
-    ax.barh(data.CLASSES, 1, color="0.94")
-    ax.barh(data.CLASSES, maps[-1].softmax(0).tolist(), color="0.4")
+    ax.barh(classes, 1, color="0.94")
+    ax.barh(classes, maps[-1].softmax(0).tolist(), color="0.4")
     ax.invert_yaxis()
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0, labelsize=8)
