@@ -6,8 +6,12 @@ A chapter measures and reports:
     check("lenet/parameters", count)  # compare, show one line, or raise ClaimError
     cite("lenet/reference")           # a statement that only a source can settle
     check("lenet/exercise-c1-connections", answer)  # right, not yet, or not answered
+    held()                            # a folded list of the statements that hold
 
-Write the id as a literal string in a code cell: `homes` finds it there.
+A statement that holds shows no line of its own: it waits for the `held()` at the end
+of the section, so that those stand out with which something is wrong. An answer may be
+a function, which is then tried out (`cnnlib.exercises`). Write the id as a literal
+string in a code cell: `homes` finds it there.
 """
 
 import difflib
@@ -62,14 +66,17 @@ class Statement:
 
 @dataclass(frozen=True, kw_only=True)
 class Exercise:
-    """A question to the reader; `hint` is what a wrong answer gets."""
+    """A question to the reader; `hint` is what a wrong answer gets. Without `answer`
+    it asks for a function, which `cnnlib.exercises` tries out. `choices` are the words
+    of which one is the answer."""
 
     id: str
     chapter: str
     question: str
-    answer: object
     hint: str
+    answer: object = None
     tolerance: float = 0
+    choices: tuple[str, ...] = ()
     how: str | None = None
 
 
@@ -90,6 +97,26 @@ class Line:
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         return {"text/plain": self.text, "text/html": self.html}
+
+
+class Lines:
+    """Several lines of the ledger, in HTML folded below their number."""
+
+    def __init__(self, lines):
+        self.lines = lines
+
+    def __repr__(self):
+        return "\n".join(map(repr, self.lines))
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        count = len(self.lines)
+        title = f"{count} statements hold" if count > 1 else "One statement holds"
+        content = "".join(line.html for line in self.lines)
+        opening = f'<details class="claims"><summary>{title} in this section</summary>'
+        return {"text/plain": repr(self), "text/html": f"{opening}{content}</details>"}
+
+
+_waiting = {}  # id of a statement that holds: its line, until held() shows it
 
 
 @cache
@@ -147,8 +174,9 @@ def exercises():
 
 
 def check(id, measured):
-    """Compare a measurement with the ledger and show one line; for an exercise, mark
-    the answer. Raises ClaimError where the recorded verdict no longer stands:
+    """Compare a measurement with the ledger and show one line, which waits for `held()`
+    if the statement holds; for an exercise, mark the answer. Raises ClaimError where
+    the recorded verdict no longer stands:
 
     holds      the notes' value and the right one both agree with the measurement
     corrected  the right value agrees, the notes' value does not
@@ -173,22 +201,30 @@ def check(id, measured):
             f"{id}: measured {measured!r}, but {reason}; "
             "correct the cell or the ledger."
         )
-    return _show(_report(entry, measured))
+    return _tell(entry, _report(entry, measured))
 
 
 def cite(id):
-    """Show the line of a statement that only its source can settle."""
+    """Show the line of a statement that only its source can settle, or keep it."""
     entry = _find(id)
     if isinstance(entry, Exercise) or entry.settled == "check":
         raise ClaimError(f"{id} is settled by a value: use check({id!r}, value).")
-    return _show(
-        Line(
-            entry.verdict,
-            entry.verdict,
-            _joined(entry.statement, entry.comment),
-            entry.paper,
-        )
-    )
+    text = _joined(entry.statement, entry.comment)
+    return _tell(entry, Line(entry.verdict, entry.verdict, text, entry.paper))
+
+
+def held():
+    """Show the statements that hold of those checked or cited since the last list."""
+    lines = list(_waiting.values())
+    _waiting.clear()
+    if lines:
+        _show(Lines(lines))
+
+
+def _tell(entry, line):
+    if entry.verdict != "holds":
+        return _show(line)
+    _waiting[entry.id] = line
 
 
 def _find(id):
@@ -291,6 +327,15 @@ def _mark(exercise, answer):
     """The line that a reader's answer gets."""
     if answer is ...:
         return Line("open", "exercise", "Not answered yet.")
+    if exercise.answer is None:
+        from cnnlib.exercises import mistake  # needs torch, which the site has not
+
+        fault = mistake(exercise.id, answer)
+        if fault is ...:
+            return Line("open", "exercise", "Not answered yet.")
+        if fault:
+            return Line("wrong", "exercise", f"Not yet: {fault} Hint: {exercise.hint}")
+        return Line("right", "exercise", "Right, in every trial.")
     try:
         right = _agrees(_plain(answer), exercise.answer, exercise.tolerance)
     except ClaimError:

@@ -13,16 +13,17 @@ import pytest
 import torch
 import yaml
 
-from cnnlib import claims
+from cnnlib import claims, exercises
 from cnnlib.claims import ClaimError, check, cite
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = ROOT / "chapters"
 PLANNED = {
-    *("convolution", "padding-stride", "channels", "pooling", "backpropagation"),
+    *("convolution", "padding-stride", "receptive-field", "channels", "pooling"),
+    *("backpropagation", "starting"),
     *("lenet", "alexnet", "vgg", "nin", "inception-bill", "googlenet"),
-    *("batch-norm", "resnet", "why-residual", "densenet"),
-    *("training", "transfer", "detection", "verification", "history"),
+    *("batch-norm", "resnet", "why-residual", "densenet", "comparison"),
+    *("own-pictures", "training", "transfer", "detection", "verification"),
 }
 OPERATORS = {
     ast.Add: operator.add,
@@ -80,6 +81,12 @@ def test_exercises_are_complete():
         assert entry.chapter in PLANNED, entry.id
         assert entry.question.endswith((".", "?")), entry.id
         assert entry.hint.endswith((".", "?")), entry.id
+
+
+def test_exercises_without_an_answer_have_trials():
+    for entry in EXERCISES:
+        if entry.answer is None:
+            assert len(list(exercises.find(entry.id)())) > 1, entry.id
 
 
 def test_every_reference_stands_once():
@@ -144,6 +151,7 @@ exercises:
   lenet/exercise-sum: {chapter: lenet, question: Why?, answer: 122304, hint: Use C1.}
   lenet/exercise-rate: {chapter: lenet, question: How much?, answer: 0.25,
     tolerance: 0.1, hint: Look at S2.}
+  lenet/exercise-code: {chapter: lenet, question: Write it., hint: Use a loop.}
 """
 
 
@@ -156,6 +164,7 @@ def write(path, text):
 def ledger(tmp_path, monkeypatch):
     """A small ledger instead of the book's; returns its path."""
     monkeypatch.setattr(claims, "LEDGER", tmp_path / "claims.yml")
+    monkeypatch.setattr(claims, "_waiting", {})
     write(claims.LEDGER, LEDGER)
     yield claims.LEDGER
     claims._ledger.cache_clear()
@@ -163,10 +172,11 @@ def ledger(tmp_path, monkeypatch):
 
 @pytest.fixture
 def line(ledger, capsys):
-    """What check() or cite() prints."""
+    """What check() or cite() prints, at once or in the list of what holds."""
 
     def call(function, *arguments):
         assert function(*arguments) is None
+        claims.held()
         return capsys.readouterr().out.strip()
 
     return call
@@ -303,16 +313,42 @@ def test_line_as_html_is_escaped_and_shown_by_ipython(ledger, monkeypatch):
     )
     cite("lenet/cited")
     check("lenet/corrected", 12443648)
-    cited, corrected = (line._repr_mimebundle_() for line in shown)
+    claims.held()
+    corrected, cited = (line._repr_mimebundle_() for line in shown)
     assert cited["text/html"] == (
+        '<details class="claims"><summary>One statement holds in this section</summary>'
         '<p class="claim claim-holds"><strong>holds</strong> '
         "&lt;b&gt;&quot;A&quot; &amp; B&lt;/b&gt;. So they say. "
-        '<a href="https://example.org">source</a></p>'
+        '<a href="https://example.org">source</a></p></details>'
     )
     opening = '<p class="claim claim-corrected"><strong>corrected</strong> It costs'
     assert corrected["text/html"].startswith(opening)
     assert '<a href="https://example.org/a?b&amp;c">' in corrected["text/html"]
-    assert corrected["text/plain"] == repr(shown[1])
+    assert corrected["text/plain"] == repr(shown[0])
+
+
+def test_what_holds_waits_for_the_list_and_the_rest_does_not(ledger, capsys):
+    check("lenet/holds", 60000)
+    cite("lenet/cited")
+    check("lenet/holds", 60000)  # the cell was run twice
+    assert capsys.readouterr().out == ""
+    check("lenet/imprecise", 14)
+    assert capsys.readouterr().out.startswith("[imprecise] ")
+    claims.held()
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("[holds] LeNet has") and "So they say." in second
+    claims.held()
+    assert capsys.readouterr().out == ""
+
+
+def test_the_list_says_how_many_there_are():
+    line = claims.Line("holds", "holds", "A.")
+    for count, title in (1, "One statement holds in"), (2, "2 statements hold in"):
+        lines = claims.Lines([line] * count)
+        shown = lines._repr_mimebundle_()
+        assert shown["text/plain"] == repr(lines) == "\n".join([line.text] * count)
+        html = shown["text/html"]
+        assert f"<summary>{title}" in html and line.html * count in html
 
 
 def test_a_fallen_verdict_shows_both_values(ledger):
@@ -324,8 +360,8 @@ def test_a_fallen_verdict_shows_both_values(ledger):
 
 def test_entries_come_in_the_order_of_the_file(ledger):
     ids = re.findall(r"^  (\S+): ", LEDGER, re.MULTILINE)
-    assert [entry.id for entry in claims.statements()] == ids[:-2]
-    assert [entry.id for entry in claims.exercises()] == ids[-2:]
+    assert [entry.id for entry in claims.statements()] == ids[:-3]
+    assert [entry.id for entry in claims.exercises()] == ids[-3:]
 
 
 def test_unknown_id_names_the_nearest(ledger):
