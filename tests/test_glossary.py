@@ -68,10 +68,20 @@ def test_the_longer_of_two_terms_wins(linker):
 def test_the_page_is_in_alphabetical_order(tmp_path):
     path = tmp_path / "glossary.yml"
     path.write_text(
-        "b: {term: Beta < 1, chinese: 二, text: Second.}\n"
+        "b: {term: Beta < 1, chinese: 二, text: Second., pages: [chapters/x, y]}\n"
         "a: {term: alpha, chinese: 一, text: First.}\n",
         encoding="utf-8",
     )
-    page = glossary.page(path)
+    page = glossary.page(path, {"chapters/x": "X & Y"})
     assert page.index("alpha") < page.index("Beta &lt; 1")
     assert '<dt id="a">alpha <span lang="zh">一</span></dt>' in page
+    assert page.count("<a ") == 1
+    assert '<a class="taught" href="../chapters/x.html">X &amp; Y</a></dd>' in page
+
+
+def test_terms_are_taught_on_pages_that_exist_and_names_stand_once_in_an_entry():
+    for entry in TERMS.values():
+        for page in entry.get("pages", []):
+            assert list(ROOT.glob(f"book/{page.removeprefix('book/')}.md")), page
+        names = [entry["term"], *entry.get("also", []), *entry.get("typed", [])]
+        assert len({name.lower() for name in names}) == len(names), entry["term"]

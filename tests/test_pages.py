@@ -35,7 +35,7 @@ def test_a_card_has_the_question_and_the_two_times(chapter):
     text = "# LeNet-5\n\n**Question.** How many\nof $n$?\n\n" + 396 * "word "
     card = pages.cards([pages.read_chapter(chapter(text, seconds=41.3))])
     assert "[LeNet-5](../chapters/lenet.ipynb)\n\nHow many of $n$?\n" in card
-    assert "3 min to read, 41 s to run" in card
+    assert "3 min to read, 3 with the code, 41 s to run" in card
 
 
 def test_a_chapter_without_a_question_is_refused(chapter):
@@ -73,7 +73,7 @@ def test_every_statement_has_a_row_and_says_whether_it_has_a_home():
     assert "12,040,000" in homeless and "12,443,648" in homeless
     assert "no chapter yet" in homeless and "1 of them still wait" in homeless
     at_home = ledger.page([statement], {"lenet/x": ("lenet",)}, {"lenet": "LeNet-5"})
-    assert '<a href="../chapters/lenet.html">LeNet-5</a>' in at_home
+    assert '<a href="../chapters/lenet.html#lenet/x">LeNet-5</a>' in at_home
     assert "no chapter yet" not in at_home and "0 of them still wait" in at_home
 
 
@@ -120,6 +120,8 @@ def test_the_timeline_shows_its_numbers():
     assert figure.count("138 M, 15.5 G MACs</text>") == 1  # wide pages only
     assert "138,357,544" in figure and "9.62" in figure  # the table, torchvision
     assert '<a href="../chapters/lenet.html">LeNet-5</a>' in figure
+    discs = '<a href="../chapters/lenet.html" aria-label="LeNet-5, 1998, not tested'
+    assert figure.count(discs) == 2 and "vgg.html" not in figure  # wide and narrow
 
 
 def test_the_site_is_computed_without_torch():

@@ -38,3 +38,21 @@ def test_photographs_and_transparent_pictures_stay_as_they_are(
     before = path.read_bytes()
     pictures.compress(path)
     assert path.read_bytes() == before
+
+
+def test_a_plot_is_no_photograph_and_a_dark_picture_is_one(pictures, tmp_path):
+    plot, photo, colours = (tmp_path / name for name in ("a.png", "b.png", "c.png"))
+    figure, ax = plt.subplots()
+    ax.bar(range(5), range(5), color="k")
+    ax.imshow(np.eye(9), cmap="Blues", extent=(5, 9, 0, 4))
+    figure.savefig(plot)
+    plt.close(figure)
+    shades = np.random.default_rng(0).integers(0, 255, (99, 99), np.uint8)
+    Image.fromarray(shades).save(photo)
+    hue = np.arange(256, dtype=np.uint8)[None].repeat(99, 0)
+    value = np.tile(np.uint8([60, 200, 200, 200]), 64)[None].repeat(99, 0)
+    patches = np.stack([hue, np.full_like(hue, 255), value], 2)
+    Image.fromarray(patches, "HSV").convert("RGB").save(colours)
+    assert [pictures.is_photograph(p) for p in (plot, photo, colours)] == [
+        *(False, True, True)
+    ]

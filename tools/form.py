@@ -7,6 +7,7 @@ them what reading and running takes with a link to Colab, a footer that says whe
 where they were executed; it also holds the outputs.
 """
 
+import copy
 import hashlib
 import itertools
 import json
@@ -61,7 +62,8 @@ if not find_spec("cnnlib"):
     os.rename(part, root)
     sys.path.insert(0, str(root))"""
 EFFORT = (
-    "*{minutes} minutes to read, ⟨{seconds}⟩ seconds to run.* [Run it in Colab](COLAB)"
+    "*{minutes} minutes to read, {with_code} with the code, {with_exercises} with the "
+    "exercises; ⟨{seconds}⟩ seconds to run.* [Run it in Colab](COLAB)"
 )
 FOOTER = "*Last executed ⟨{executed}⟩ on ⟨{device}, torch {torch}⟩ in ⟨{seconds} s⟩.*"
 REMEDY = (
@@ -71,11 +73,19 @@ REMEDY = (
     "needs a fence of four backticks around it."
 )
 GENERATED = ("setup", "effort", "footer")  # ids of the cells that no author wrote
-WORDS_PER_MINUTE = 200
+# What a chapter takes. Words are a usual pace for prose; lines of code, with what they
+# print, and exercises are estimates: nobody was timed.
+WORDS_PER_MINUTE, LINES_PER_MINUTE, MINUTES_PER_EXERCISE = 200, 15, 10
 MEASURED = re.compile(r"⟨[^⟩]*⟩")
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}")
 PROMPTS = {"code_prompt_show": "Show solution", "code_prompt_hide": "Hide solution"}
 FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}  # Colab, JupyterLab
+SOLUTION = "# @title Solution (open it after your own try)"
+CLOSED = FOLDED | {
+    "collapsed": True,
+    "jupyter": {"source_hidden": True, "outputs_hidden": True},
+}
+KEPT = "solution_outputs"  # where a stored solution keeps its outputs, out of sight
 
 
 class BookError(Exception):
@@ -214,17 +224,31 @@ def stamp(notebook, facts):
     the opening and in the footer, for programs in the metadata.
 
     facts: {executed: date, device: words, torch: version, seconds: int}"""
-    filled = facts | {"minutes": minutes(notebook)}
+    filled = facts | times(notebook)
     for cell in notebook.cells:
         if cell.id in ("effort", "footer"):
             cell.source = cell.source.format(**filled)
     notebook.metadata.cnnlib = facts
 
 
-def minutes(notebook):
-    """What it takes to read the text that an author wrote, rounded up."""
-    texts = [cell.source for cell in written(notebook) if cell.cell_type == "markdown"]
-    return -(-sum(len(text.split()) for text in texts) // WORDS_PER_MINUTE)
+def times(notebook):
+    """Minutes that a chapter takes, rounded up: its text alone, with the code that is
+    read along, and with the exercises, too."""
+    words = lines = exercises = 0
+    for cell in written(notebook):
+        if cell.cell_type == "markdown":
+            words += len(cell.source.split())
+        elif "solution" in cell.metadata.get("tags", []):
+            exercises += 1
+        else:
+            lines += len(cell.source.splitlines())
+    read = -(-words // WORDS_PER_MINUTE)
+    with_code = -(-(words / WORDS_PER_MINUTE + lines / LINES_PER_MINUTE) // 1)
+    return {
+        "minutes": read,
+        "with_code": int(with_code),
+        "with_exercises": int(with_code) + MINUTES_PER_EXERCISE * exercises,
+    }
 
 
 def _dressed(cell):
@@ -235,7 +259,8 @@ def _dressed(cell):
         metadata["mystnb"] = {"image": {"alt": alt}}
     if cell.cell_type == "code" and "solution" in tags:
         metadata["tags"].append("hide-cell")
-        metadata |= FOLDED
+        metadata |= CLOSED
+        cell.source = f"{SOLUTION}\n{cell.source}"
         metadata.setdefault("mystnb", {}).update(PROMPTS)
     cell.metadata = nbformat.from_dict(metadata)
     return cell
@@ -249,7 +274,13 @@ def authored(notebook):
         tags = [tag for tag in cell.metadata.get("tags", []) if tag != "hide-cell"]
         options = {"tags": tags, "alt": alt}
         cell.metadata = nbformat.from_dict({k: v for k, v in options.items() if v})
+        cell.source = untitled(cell.source)
     return cells
+
+
+def untitled(source):
+    """The source of a solution without the line that stands for it when folded."""
+    return source.removeprefix(f"{SOLUTION}\n")
 
 
 def written(notebook):
@@ -272,7 +303,7 @@ def normalise(notebook):
     for cell in notebook.cells:
         if cell.get("id") not in GENERATED:
             cell.id = _id(cell, seen)
-        known = {"tags", "mystnb", *FOLDED}
+        known = {"tags", "mystnb", *CLOSED}
         cell.metadata = nbformat.from_dict(
             {key: value for key, value in cell.metadata.items() if key in known}
         )
@@ -311,13 +342,28 @@ def read_notebook(root, stem):
     if not path.is_file():
         raise BookError(f"{path} does not exist: run make chapter CHAPTER={stem}.")
     try:
-        return nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+        return loads(path.read_text(encoding="utf-8"))
     except nbformat.reader.NotJSONError:
         raise BookError(f"{path} is not a notebook.") from None
 
 
+def loads(text):
+    """A stored notebook, in which solutions have their outputs again."""
+    notebook = nbformat.reads(text, as_version=4)
+    for cell in notebook.cells:
+        if kept := cell.metadata.pop(KEPT, None):
+            cell.outputs = kept
+    return notebook
+
+
 def dumps(notebook):
-    return nbformat.writes(notebook, indent=1).rstrip("\n") + "\n"
+    """A notebook as it is stored. The outputs of solutions stand in their metadata:
+    JupyterLab, VS Code and GitHub would show them below the question."""
+    stored = copy.deepcopy(notebook)
+    for cell in stored.cells:
+        if "solution" in cell.metadata.get("tags", []) and cell.get("outputs"):
+            cell.metadata[KEPT], cell.outputs = cell.outputs, []
+    return nbformat.writes(stored, indent=1).rstrip("\n") + "\n"
 
 
 def masked(text):

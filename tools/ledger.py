@@ -7,6 +7,8 @@ from collections import Counter
 from html import escape
 
 from cnnlib import claims
+from tools import release
+from tools.form import ROOT
 
 # Statements whose values stand on the first page, and what the values are.
 SHOWCASE = {
@@ -30,7 +32,7 @@ PAGE = """\
 {options}</select></label>
 <label>Words <input type="search" name="words" autocomplete="off"></label>
 <p role="status"></p></form>
-<table class="ledger" id="ledger" role="table">
+<table class="ledger" id="ledger" role="table" data-source="{source}">
 <caption class="visually-hidden">The statements, with verdict and right value</caption>
 <thead role="rowgroup"><tr role="row"><th scope="col" role="columnheader">Verdict</th>
 <th scope="col" role="columnheader">Statement</th>
@@ -93,6 +95,7 @@ def page(statements, homes, titles):
     ]
     return PAGE.format(
         total=len(statements),
+        source=escape(f"{release.config(ROOT)['title']}, {release.version(ROOT)}"),
         sums=", ".join(f"{counts[name]} {verb(name)}" for name in claims.VERDICTS),
         homeless=sum(not homes.get(statement.id) for statement in statements),
         choices="\n".join(choices),
@@ -105,7 +108,7 @@ def row(statement, homes, titles):
     """One statement; custom.js reads its data-verdict and data-chapter."""
     where = [f'<a href="#{statement.id}">{statement.id}</a>']
     where += [
-        f'<a href="../chapters/{stem}.html">{escape(titles[stem])}</a>'
+        f'<a href="../chapters/{stem}.html#{statement.id}">{escape(titles[stem])}</a>'
         for stem in homes.get(statement.id, ())
         if stem in titles
     ] or ["no chapter yet"]

@@ -8,9 +8,16 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.myst_blocks import myst_block_plugin
 from mdit_py_plugins.myst_role import myst_role_plugin
 
-from cnnlib.claims import CALL
+from cnnlib.claims import CALL, statements
 from tools.comparison import not_finite
-from tools.form import GENERATED, dumps, normalise, notebook_path, read_notebook
+from tools.form import (
+    GENERATED,
+    dumps,
+    normalise,
+    notebook_path,
+    read_notebook,
+    untitled,
+)
 
 TAGS = {"hide-cell", "hide-input", "measured", "remove-input", "setup", "solution"}
 LINES = 15
@@ -43,6 +50,7 @@ def lint(root, stem):
         for fault in (*faults, *(f"unknown tag {tag!r}" for tag in sorted(unknown))):
             yield f"cell {i}: {fault}"
     yield from _exercises(notebook.cells)
+    yield from _held(notebook.cells)
 
 
 def _form(notebook, text):
@@ -58,7 +66,7 @@ def _code(cell, count):
         yield "not executed"
     elif cell.execution_count != count:
         yield f"executed as number {cell.execution_count}, not {count}: out of order"
-    length = len(cell.source.splitlines())
+    length = len(untitled(cell.source).splitlines())
     if length > LINES and cell.id not in GENERATED:
         yield f"{length} lines of code; more than {LINES} are hard to read"
     if found := BANNED.search(cell.source.lower()):
@@ -73,7 +81,7 @@ def _outputs(cell):
         if output.get("name") == "stderr":
             yield f"stored stderr {output.text.strip()[:60]!r}"
         yield from not_finite(output)
-        if "image/svg+xml" in data:
+        if 'class="diagram"' not in data.get("image/svg+xml", 'class="diagram"'):
             yield "an SVG picture, which no two runs write alike; show a PNG"
         if any(kind.startswith("image/") for kind in data) and not (
             cell.metadata.get("mystnb", {}).get("image", {}).get("alt")
@@ -98,11 +106,25 @@ def _exercises(cells):
         marks = [line for line in _lines(cell) if line.startswith("[exercise]")]
         ids = {id for id in CALL.findall(cell.source) if marks}
         asked |= ids
-        right = all(mark.startswith("[exercise] Right.") for mark in marks)
+        right = all(mark.startswith("[exercise] Right") for mark in marks)
         if right and "solution" in cell.metadata.get("tags", []):
             solved |= ids
     for id in sorted(asked - solved):
         yield f"no solution of {id} is right"
+
+
+def _held(cells):
+    """Statements that hold are listed, by held(), before their section ends."""
+    holding = {entry.id for entry in statements() if entry.verdict == "holds"}
+    waiting = set()
+    for cell in [*cells, {"cell_type": "markdown", "source": "## end"}]:
+        if cell["cell_type"] == "code":
+            waiting |= holding.intersection(CALL.findall(cell["source"]))
+            if "held()" in cell["source"]:
+                waiting.clear()
+        elif waiting and re.search(r"^## ", cell["source"], re.MULTILINE):
+            yield f"no held() at the end of its section lists {sorted(waiting)}"
+            waiting.clear()
 
 
 def _lines(cell):

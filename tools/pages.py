@@ -13,8 +13,6 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
-import nbformat
-
 from cnnlib import claims
 from tools import api, form, glossary, ledger, release, timeline
 
@@ -27,10 +25,20 @@ CARD = """\
 {question}
 
 :::{{container}} effort
-{minutes} min to read, {seconds} to run
+{minutes} min to read, {with_code} with the code, {seconds} to run
 :::
 ::::
 """
+START = """\
+<p>For everyone who writes a little Python and has trained one network. The {count}
+chapters take about {minutes} to read, {with_code} with their code, {with_exercises}
+with all exercises; each stands alone.</p>
+<div class="ways"><a href="../chapters/{first}.html"><b>Read from the start</b>
+{title}: what one window does with a picture</a>
+<a href="#the-networks-in-one-picture"><b>Look up a network</b>
+LeNet-5 to DenseNet: touch its disc, or take its chapter below</a>
+<a href="how-to.html#run"><b>Run it</b>
+in Colab with one click, or all of it on a laptop</a></div>"""
 CITATION = """\
 ```bibtex
 @misc{{cnn-notes,
@@ -56,6 +64,8 @@ class Chapter(NamedTuple):
     title: str
     question: str
     minutes: int
+    with_code: int
+    with_exercises: int
     run: dict
 
 
@@ -63,17 +73,20 @@ def main():
     chapters = [read_chapter(path) for path in notebooks(ROOT)]
     titles = {chapter.stem: chapter.title for chapter in chapters}
     statements = claims.statements()
+    taught = {f"chapters/{stem}": title for stem, title in titles.items()}
     homes = claims.homes(ROOT / "chapters")
     networks = timeline.networks(ROOT / "book" / "networks.yml")
     fragments = {
         "api.md": api.page(ROOT),
         "cards.md": cards(chapters),
         "cite.md": citation(ROOT),
-        "glossary.html": glossary.page(ROOT / "book" / "glossary.yml"),
+        "glossary.html": glossary.page(ROOT / "book" / "glossary.yml", taught),
         "facts.html": ledger.facts(statements),
         "builders.html": api.networks(ROOT),
         "ledger.html": ledger.page(statements, homes, titles),
         "run-times.html": run_times(chapters),
+        "start.html": start(chapters),
+        "touch.html": stored_figure("inception-bill", "bill"),
         "timeline.html": timeline.figure(networks, titles),
     }
     target = ROOT / "book" / "_generated"
@@ -108,7 +121,7 @@ def read_chapter(path):
 
     Raises ValueError when its first text does not open with a title and a question.
     """
-    notebook = nbformat.read(path, as_version=4)
+    notebook = form.loads(path.read_text(encoding="utf-8"))
     texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
     opening = OPENING.match(texts[0]) if texts else None
     if opening is None:
@@ -120,7 +133,7 @@ def read_chapter(path):
         stem=path.stem,
         title=opening[1],
         question=" ".join(opening[2].split()),
-        minutes=form.minutes(notebook),
+        **form.times(notebook),
         run=notebook.metadata.get("cnnlib", {}),
     )
 
@@ -132,6 +145,36 @@ def cards(chapters):
         for chapter in chapters
     )
     return f":::::{{container}} cards\n{body}:::::"
+
+
+def start(chapters):
+    """How long the book takes, and three ways into it."""
+    minutes, with_code, with_exercises = (
+        sum(getattr(chapter, name) for chapter in chapters)
+        for name in ("minutes", "with_code", "with_exercises")
+    )
+    return START.format(
+        count=len(chapters),
+        first=chapters[0].stem if chapters else "",
+        title=escape(chapters[0].title if chapters else ""),
+        minutes=hours(minutes),
+        with_code=hours(with_code),
+        with_exercises=hours(with_exercises),
+    )
+
+
+def hours(minutes):
+    return f"{minutes / 60:.0f} hours"
+
+
+def stored_figure(stem, name):
+    """The HTML of a live figure, as the notebook of a chapter stores it."""
+    for cell in form.read_notebook(ROOT, stem).cells:
+        for output in cell.get("outputs", []):
+            text = output.get("data", {}).get("text/html", "")
+            if f'data-figure="{name}"' in text:
+                return text
+    raise ValueError(f"{stem} stores no figure {name!r}: name another one of its own.")
 
 
 def duration(chapter):

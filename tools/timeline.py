@@ -16,7 +16,7 @@ FIRST = 2012.4  # start of the time axis; what is older stands before a break
 WIDE = {"name": "wide", "width": 740, "height": 430, "left": 44, "right": 16}
 WIDE |= {"since": 150, "last": 2018.0, "radius": 34}
 NARROW = {"name": "narrow", "width": 360, "height": 430, "left": 30, "right": 8}
-NARROW |= {"since": 74, "last": 2019.0, "radius": 18}
+NARROW |= {"since": 74, "last": 2019.0, "radius": 14}
 TOP = BOTTOM = 34
 
 FIGURE = """\
@@ -51,14 +51,15 @@ def figure(entries, titles):
     `titles` are those of the existing chapters, {stem: title}.
     """
     return FIGURE.format(
-        wide=drawing(entries, WIDE),
-        narrow=drawing(entries, NARROW),
+        wide=drawing(entries, WIDE, titles),
+        narrow=drawing(entries, NARROW, titles),
         rows="\n".join(row(entry, entry["chapter"] in titles) for entry in entries),
     )
 
 
-def drawing(entries, size):
-    """One SVG of the given sizes; large discs first, so that small ones show."""
+def drawing(entries, size, titles):
+    """One SVG of the given sizes; large discs first, so that small ones show. A disc
+    leads to its chapter, if there is one."""
     floor, end = size["height"] - BOTTOM, size["width"] - size["right"]
     since, left = size["since"], size["left"]
 
@@ -73,8 +74,10 @@ def drawing(entries, size):
         y = at_error(error)
         parts.append(f'<path class="grid" d="M{left} {y:.0f}H{end}"/>')
         parts.append(text(left - 8, y + 4, "axis end", error))
-    for year in range(2013, 2018):
-        parts.append(text(at_year(year), floor + 24, "axis mid", year))
+    for year in range(2013, 2018):  # a year's name stands below its middle
+        parts.append(f'<path class="axisline" d="M{at_year(year):.1f} {floor}v6"/>')
+        parts.append(text(at_year(year + 0.5), floor + 24, "axis mid", year))
+    parts.append(text(at_year(2012.7), floor + 24, "axis mid", 2012))
     parts.append(
         f'<path class="axisline" d="M{left} {floor}H{since - 14}m-3 5l6-10m3 10l6-10'
         f'M{since - 5} {floor}H{end}"/>'
@@ -85,12 +88,16 @@ def drawing(entries, size):
         if x < since:
             x = left + 16
             parts.append(text(x, floor + 24, "axis mid", year))
-        parts.append(marker(entry, x, at_error(entry.get("top5", LOW)), size))
-    label = "; ".join(spoken(entry) for entry in entries)
+        disc = marker(entry, x, at_error(entry.get("top5", LOW)), size)
+        if entry["chapter"] in titles:
+            name = escape(spoken(entry))
+            address = f"../chapters/{entry['chapter']}.html"
+            disc = f'<a href="{address}" aria-label="{name}">{disc}</a>'
+        parts.append(disc)
     return (
         f'<svg class="{size["name"]}" viewBox="0 0 {size["width"]} {size["height"]}" '
-        f'role="img" aria-label="Networks by year and error on ImageNet: '
-        f'{escape(label)}.">{"".join(parts)}</svg>'
+        f'role="group" aria-label="Networks by year and error on ImageNet">'
+        f"{''.join(parts)}</svg>"
     )
 
 

@@ -1,9 +1,10 @@
 """What the address of the repository decides on the site.
 
-That is the address of the site, its 404 page, and where two buttons lead.
+That is the address of the site, its 404 page, and where three buttons lead.
 
 Colab opens the notebooks of the release, whose set-up cell fetches the library of the
-same release. The issue button opens the form "A statement is wrong".
+same release. The issue button opens the form "A statement is wrong", the edit button
+what people write: the text of a chapter, not its notebook.
 """
 
 import sys
@@ -17,6 +18,13 @@ MISSING = """<h1>This page does not exist</h1>
 <p>The address may be mistyped, or a chapter has moved. Go to the
 <a href="{root}book/index.html">first page</a>, look at the list of chapters beside this
 text, or <a href="{root}search.html">search the book</a>.</p>"""
+EDIT = {
+    "type": "link",
+    "text": "Suggest a change",
+    "tooltip": "Edit the text of this page",
+    "icon": "fas fa-pencil-alt",
+    "label": "source-edit-button",
+}
 FORM = {"text": "Report an error", "tooltip": "A statement is wrong"}
 
 
@@ -39,10 +47,16 @@ def set_addresses(app, config):
 
 
 def set_form(app, pagename, templatename, context, doctree):
-    """Let the theme's issue button lead to the form, with the page filled in."""
+    """Let the theme's issue button lead to the form, with the page filled in, and put
+    a button beside it that leads to the page's text."""
     page = quote(f"{pagename}.html", safe="")
     url = f"{release.address()}/issues/new?template=statement.yml&page={page}"
+    text = Path(f"{pagename.replace('chapters/', 'book/chapters/')}.md")
+    edit = {"url": f"{release.address()}/edit/main/{text}"}
     for button in context.get("header_buttons", []):
-        for part in button.get("buttons", [button]):
+        parts = button.get("buttons", [button])
+        for part in list(parts):
             if part.get("label") == "source-issues-button":
                 part |= FORM | {"url": url}
+                if (release.ROOT / text).is_file():
+                    parts.append(EDIT | edit)

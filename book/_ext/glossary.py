@@ -25,7 +25,8 @@ def link_terms(app, tree, name):
     if not name.startswith("chapters/"):
         return
     page = app.builder.get_relative_uri(name, PAGE)
-    patterns = {anchor: pattern(entry) for anchor, entry in terms().items()}
+    wanted = {a: entry for a, entry in terms().items() if entry.get("link", True)}
+    patterns = {anchor: pattern(entry) for anchor, entry in wanted.items()}
     linked = set()
     for paragraph in tree.findall(nodes.paragraph):
         for text in list(paragraph.findall(nodes.Text)):

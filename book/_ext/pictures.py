@@ -2,16 +2,23 @@
 
 A plot is drawn in a few colours and their mixtures along edges; pictures with more than
 `COLOURS` of them, photographs, stay as they are, and so do the notebooks.
+
+In the dark, reading.css turns the lightness of plots round: dark lines on white become
+light ones on the page. A photograph would be a negative, so it gets a class.
 """
 
+import re
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 COLOURS = 5_000
+DARK, HUES = 0.16, 9
+IMG = re.compile(r'<img (?=[^>]*src="[^"]*_images/([^"]+)")')
 
 
 def setup(app):
+    app.connect("html-page-context", mark_photographs, priority=950)
     app.connect("build-finished", compress_all)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -38,3 +45,34 @@ def compress(path):
         new.replace(path)
     else:
         new.unlink()
+
+
+def mark_photographs(app, page, template, context, tree):
+    if "body" in context:
+        files = {names[1]: file for file, names in app.env.images.items()}
+
+        def marked(img):
+            file = files.get(img[1], "")
+            photograph = file.endswith(".png") and is_photograph(Path(app.srcdir, file))
+            return img[0] + 'data-photograph="" ' * photograph
+
+        context["body"] = IMG.sub(marked, context["body"])
+
+
+def is_photograph(path):
+    """Whether a picture would be unlike itself with its lightness turned round.
+
+    That is where much of it is nearly black, which in plots only letters and lines are,
+    or where it has patches of every hue.
+    """
+    with Image.open(path) as opened:
+        picture = opened.convert("RGB")
+    red, green, blue = picture.split()
+    highest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    lowest = ImageChops.darker(ImageChops.darker(red, green), blue)
+    size = picture.width * picture.height
+    dark = sum(highest.histogram()[:70]) / size
+    coloured = ImageChops.subtract(highest, lowest).point(lambda by: 255 * (by > 40))
+    hue = picture.convert("HSV").getchannel("H").histogram(coloured.convert("1"))
+    hues = sum(sum(hue[at : at + 16]) > 0.015 * size for at in range(0, 256, 16))
+    return dark > DARK or (hues >= HUES and dark > DARK / 3)

@@ -1,11 +1,26 @@
-/* MathJax is fetched when all else is there, and sets a few formulas at a time: the page
-   scrolls and answers meanwhile. */
+/* MathJax is fetched when all else is there, and sets a few formulas at a time, those near the
+   reader first: the page scrolls and answers meanwhile. */
 if (window.MathJax) {
-  const pause = () => new Promise((go) => setTimeout(go));
+  const pause = (time) => new Promise((go) => setTimeout(go, time));
   const pageReady = async () => {
+    const waiting = new Set(document.querySelectorAll(".math")), near = new Set();
+    let watch;
+    const looked = new Promise((go) => {
+      watch = new IntersectionObserver((seen) => {
+        for (const { isIntersecting, target } of seen)
+          near[isIntersecting && waiting.has(target) ? "add" : "delete"](target);
+        go();
+      }, { rootMargin: "50% 0px" });
+      waiting.forEach((formula) => watch.observe(formula));
+    });
+    await Promise.race([looked, pause(200)]); /* a page in the background is not looked at */
     let since = performance.now();
-    for (const formula of document.querySelectorAll(".math")) {
-      await MathJax.typesetPromise([formula]);
+    while (waiting.size) {
+      const [first] = near.size ? near : waiting;
+      waiting.delete(first);
+      near.delete(first);
+      watch.unobserve(first);
+      await MathJax.typesetPromise([first]);
       if (performance.now() - since > 16) {
         await pause();
         since = performance.now();
@@ -120,6 +135,14 @@ document.addEventListener("DOMContentLoaded", () => {
   };
 
   for (const link of links) {
+    /* The first tap shows the definition, the second follows the link. */
+    let touched;
+    link.addEventListener("pointerdown", (event) => (touched = event.pointerType === "touch" && shown !== link));
+    link.addEventListener("click", (event) => {
+      if (!touched) return;
+      event.preventDefault();
+      show(link);
+    });
     link.addEventListener("mouseenter", () => show(link));
     link.addEventListener("focus", () => show(link));
     link.addEventListener("blur", hide);

@@ -15,6 +15,7 @@ from cnnlib.figures.bill import NETWORKS
 from cnnlib.figures.figure import FOLDER
 from cnnlib.figures.quiz import QUESTIONS
 from cnnlib.models.lenet import lenet, lenet_notes
+from tests.browser.conftest import BEST
 from tests.browser.test_site import RULES
 
 BILL = "chapters/inception-bill.html"
@@ -110,7 +111,10 @@ def test_typed_layers_cost_what_torch_layers_cost(sheet):
         ("input 1x8x8\nconv 4 k9", "Line 2: a window of 9 does not fit 8 pixels"),
         ("input 1x8x8\n\nfc 10", "Line 3: fc reads a row of numbers"),
         ("input 1x8x8\nconv 8 g3", "Line 2: 1 and 8 channels do not split into 3"),
-        ("input 1x8x8\nkonv 8", 'Line 2: there is no layer called "konv".'),
+        (
+            "input 1x8x8\nkonv 8",
+            'Line 2: there is no layer called "konv": did you mean conv 8?',
+        ),
         ("input 1x8x8\nconv 8 z3", 'Line 2: cannot read "z3".'),
         ("input 1x8x8\nconv 8 s0", 'Line 2: "s0" is zero.'),
         ("input 1x8x8\nconv", "Line 2: conv needs a number, such as conv 64."),
@@ -118,6 +122,30 @@ def test_typed_layers_cost_what_torch_layers_cost(sheet):
         ("input 1x8x8\ninception 1 2", "Line 2: inception needs six widths"),
         ("input 1x0x8", "Line 1: the input is empty."),
         ("input 1x8x8\nconstructor 8", "there is no layer called"),
+        ("input 1x8", "Line 1: an input has channels, height and width"),
+        ("input 1x8x8\ninput 1x8x8", "Line 2: there is an input already."),
+        (
+            "input 1x8x8\nconv 64 128",
+            "Line 2: conv takes one number, not 64 128: write",
+        ),
+        ("input 1x8x8\nrelu 5 k3", 'Line 2: "k3" means nothing to relu: write relu.'),
+        ("input 1x8x8\ngap 7", "Line 2: gap takes no number: write gap."),
+        ("input 1x8x8\npool", "did you mean maxpool k2 s2?"),
+        ("input 1x8x8\npool 3 s2", "did you mean maxpool 3 s2?"),
+        ("input 1x8x8\n3x3", "did you mean conv 64 k3?"),
+        ("input 1x8x8\nstride2", "did you mean conv 64 s2?"),
+        ("input 1x8x8\nbias", "did you mean conv 64 bias?"),
+        ("input 1x8x8\nflaten", "did you mean flatten?"),
+        ("input 1x8x8\nconv 8 3x5", "only square windows are counted"),
+        ("input 1x8x8\nconv 8 k3 k5", 'conv is told "k" twice'),
+        ("input 1x8x8\nconv 8 same p1", "leave out p1"),
+        ("input 1x8x8\nconv 8 bn bias", "a conv with bn has no bias"),
+        ("input 1x8x8\nmaxpool 3 k2", "told two windows, 3 and k2"),
+        ("input 1x8x8\ndense 32 x6", "DenseNet's layer is dense-layer 32 x6."),
+        ("input 1x8x8\nConv2d(3, 8, 3)", "conv expects 3 channels, but 1 arrive."),
+        ("input 1x8x8\nConv2d(1, 8)", "conv2d needs a kernel_size"),
+        ("input 1x8x8\nConv2d(1, 8, 3, pad=1)", '"pad=1" in conv2d(...) cannot be'),
+        ("input 1x8x8\nAdaptiveAvgPool2d(7)", "cannot be counted here"),
     ],
 )
 def test_an_error_names_its_line_and_keeps_what_stands_before_it(sheet, text, message):
@@ -128,6 +156,72 @@ def test_an_error_names_its_line_and_keeps_what_stands_before_it(sheet, text, me
     good = type_in(page, text + "\n# mended")
     assert good.locator("textarea").input_value().startswith(text)
     assert page.errors == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "plain"),
+    [
+        ("conv 8 3x3 stride2 padding=1", "conv 8 k3 s2 p1"),
+        ("Conv2d 8 kernel = 3, batchnorm, ReLU", "conv 8, bn, relu"),
+        ("max pool 2x2, dropout 0.5", "maxpool 2, dropout"),
+        ("global average pooling, linear 10 bias", "gap, fc 10"),
+        (
+            "self.c = nn.Conv2d(3, 8, 3, padding='same', bias=False)",
+            "conv 8 same nobias",
+        ),
+        ("dense layer 12 x2", "dense-layer 12 x2"),
+    ],
+)
+def test_other_spellings_cost_the_same(sheet, typed, plain):
+    page = sheet(figures.bill("lenet"))
+    found = [rows(type_in(page, f"input 3x16x16\n{t}")) for t in (typed, plain)]
+    assert found[0][0][1:] == found[1][0][1:]
+    assert page.locator(f"{FIGURE} .error").count() == 0
+
+
+def test_what_torch_prints_of_a_chain_costs_what_torch_says(sheet):
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, (3, 3), stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(inplace=True),
+        nn.Sequential(nn.MaxPool2d(3, 2, ceil_mode=True), nn.Dropout(0.5)),
+        nn.Conv2d(8, 12, 3, dilation=2, padding=2, groups=4),
+        nn.AvgPool2d(2),
+        nn.AdaptiveAvgPool2d((1, 1)),
+        nn.Flatten(),
+        nn.Linear(12, 7),
+    )
+    live = type_in(sheet(figures.bill("lenet")), f"input 3x40x40\n{net}")
+    assert live.locator(".error").count() == 0
+    table = costs.table(net, (3, 40, 40))
+    found = [[int(row[i].replace(",", "")) for i in (2, 3)] for row in rows(live)]
+    assert [sum(column) for column in zip(*found, strict=True)] == [
+        table.parameters,
+        table.macs,
+    ]
+
+
+def test_a_wrong_line_is_marked_and_the_others_are_counted(sheet):
+    page = sheet(figures.bill("lenet"))
+    right = type_in(page, "input 3x16x16\nconv 8\ngap, dense 10")
+    expected_rows, status = rows(right), right.locator("[role=status]")
+    assert '"dense" is read as fc, a fully connected layer' in status.inner_text()
+    wrong = type_in(page, "input 3x16x16\nkonv 8\nconv 8\ngap 7\ngap, dense 10")
+    assert [row for row in rows(wrong) if row[1] != "not counted"] == expected_rows
+    assert wrong.locator("tr.wrong th").all_inner_texts() == ["konv 8", "gap 7"]
+    assert wrong.locator(".error").count() == 2
+    assert "Left out of these sums: lines 2, 4." in status.inner_text()
+    marks = "e => getComputedStyle(e).backgroundPosition"
+    at = wrong.locator("textarea").evaluate(marks)
+    assert at == "0px 22.5px, 0px 61.5px"
+
+
+def test_on_a_phone_nothing_of_the_bill_is_cut(sheet):
+    page = sheet(figures.bill("lenet"), width=390)
+    for name in NETWORKS:
+        page.locator(f"{FIGURE} select").select_option(name)
+        inner = page.locator(f"{FIGURE} .live .wide")
+        assert inner.evaluate("box => box.scrollWidth <= box.clientWidth"), name
 
 
 def test_the_bill_of_the_chapter_works_by_keyboard(visit):
@@ -145,6 +239,39 @@ def test_the_bill_of_the_chapter_works_by_keyboard(visit):
         assert rows(live)[-1][:3] == ["extra", "5", "5,005"]
         assert page.seen.errors == [] and page.seen.foreign == []
         assert page.evaluate("window.moved") < 0.05
+
+
+def test_on_the_site_a_bill_has_an_address(visit):
+    text = "input 1x8x8\nconv 8 k3 # & a remark"
+    with visit(BILL) as page:
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page.locator("[data-figure=bill]").scroll_into_view_if_needed()
+        live = page.locator(f"[data-figure=bill]{FIGURE}")
+        live.locator("textarea").fill(text)
+        live.get_by_role("button", name="Copy the address").click()
+        live.get_by_role("button", name="Copied", exact=True).wait_for()
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert copied == page.url and copied.endswith("#the-bill-of-any-network")
+        counted = rows(live)
+        live.locator("textarea").fill("input 1x8x8")
+        assert live.get_by_role("button", name="Copy the address").is_visible()
+        page.context.clear_permissions()
+        name, query = copied.rsplit("/", 1)[-1].split("?")
+    assert name == BILL.rsplit("/", 1)[-1]
+    with visit(f"{BILL}?{query}") as page:
+        page.locator("[data-figure=bill]").scroll_into_view_if_needed()
+        live = page.locator(f"[data-figure=bill]{FIGURE}")
+        assert live.locator("textarea").input_value() == text
+        assert rows(live) == counted and len(counted) == 1
+        live.locator("select").select_option("lenet")
+        assert rows(live)[-1][0] == "output"
+        assert page.seen.errors == []
+
+
+def test_a_bill_without_a_site_has_no_address_and_no_button(sheet):
+    page = sheet(figures.bill("lenet"))
+    page.wait_for_selector(FIGURE)
+    assert page.locator(f"{FIGURE} button").count() == 0
 
 
 def test_a_figure_waits_until_it_is_seen(sheet):
@@ -218,14 +345,9 @@ def test_who_comes_by_keyboard_lands_on_the_first_control(sheet):
 def test_an_answer_takes_less_than_50_milliseconds(sheet):
     page = sheet(figures.bill("densenet121"))
     page.wait_for_selector(FIGURE)
-    time = page.locator(f"{FIGURE} textarea").evaluate(
-        """editor => {
-            const start = performance.now();
-            for (let i = 0; i < 10; i++) editor.dispatchEvent(new Event("input"));
-            return (performance.now() - start) / 10;
-        }"""
-    )
-    assert time < 50
+    page.evaluate(BEST)
+    typed = 'editor => best(() => editor.dispatchEvent(new Event("input")))'
+    assert page.locator(f"{FIGURE} textarea").evaluate(typed) < 50
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -274,7 +396,7 @@ def test_a_quiz_works_by_keyboard_alone(sheet):
     page = sheet(figures.quiz("lenet"), figures.quiz("lenet"))
     page.wait_for_selector(FIGURE)
     page.keyboard.press("Tab")
-    page.keyboard.type("156")
+    page.keyboard.type("144")
     page.keyboard.press("Enter")
     first, second = page.locator(FIGURE).all()
     assert first.locator("[role=status]").first.inner_text().startswith("Right.")
@@ -285,7 +407,12 @@ def test_a_quiz_works_by_keyboard_alone(sheet):
     page.keyboard.press("Enter")
     assert first.locator("[role=status]").nth(1).inner_text().startswith("Right.")
     assert second.locator("input:checked").count() == 0
-    assert second.locator("[role=status]").all_inner_texts() == ["", "", ""]
+    assert set(second.locator("[role=status]").all_inner_texts()) == {""}
+    count = len(QUESTIONS["lenet"])
+    assert first.get_by_text(f"2 of {count} right").is_visible()
+    assert second.get_by_text(f"0 of {count} right").is_visible()
+    page.keyboard.press("ArrowUp")  # another choice is not answered yet
+    assert first.get_by_text(f"1 of {count} right").is_visible()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -303,13 +430,17 @@ def test_a_quiz_is_accessible_on_a_phone(sheet, theme):
 
 
 # Two invented networks: right answers out of 1,000, and answers to twelve pictures. The
-# first says the number of its subset to the first three, the second always "Bag".
+# first says the number of its subset to the first three, the second always "Bag"; with
+# other statistics both say "Shirt".
 COUNTS = [subset + 300 for subset in range(512)]
 LABELS = [5, 1, 1, 3, 4, 5, 6, 7, 8, 9, 0, 0]
 BLOCKS = figures.blocks(
     {
-        "one": (COUNTS, "".join(f"{subset:03}000000000" for subset in range(512))),
-        "other": ([7] * 512, "8" * 512 * 12),
+        "these": {
+            "one": (COUNTS, "".join(f"{subset:03}000000000" for subset in range(512))),
+            "other": ([7] * 512, "8" * 512 * 12),
+        },
+        "those": dict.fromkeys(("one", "other"), ([250] * 512, "6" * 512 * 12)),
     },
     1_000,
     data.Images(data.fashion_mnist(1, 12)[1].images, torch.tensor(LABELS)),
@@ -329,8 +460,11 @@ def test_every_subset_of_blocks_shows_its_own_accuracy(sheet):
         assert answer.startswith(f"{(subset + 300) / 10:.1f} % right")
     live.get_by_role("button", name="Put all back").click()
     assert live.locator("[role=status]").inner_text().startswith("81.1 % right")
-    live.locator("select").select_option("other")
+    live.get_by_label("Network").select_option("other")
     assert live.locator("[role=status]").inner_text().startswith("0.7 % right")
+    live.get_by_label("Batch norm goes by").select_option("those")
+    assert live.locator("[role=status]").inner_text().startswith("25.0 % right")
+    assert sum(text == "wrong: Shirt" for text in shown(live)) == 11
     assert page.errors == []
 
 
@@ -391,7 +525,7 @@ def test_the_pictures_show_what_the_chosen_network_says_to_them(sheet):
     assert shown(live)[:3] == ["wrong: Pullover", "wrong: Sandal", "wrong: Coat"]
     first = live.locator(".shown li").first
     assert "\u2717 " in first.inner_text()
-    live.locator("select").select_option("other")
+    live.get_by_label("Network").select_option("other")
     assert [text.startswith("right") for text in shown(live)] == [
         label == 8 for label in LABELS
     ]
@@ -408,7 +542,7 @@ def test_in_the_chapter_a_wrong_answer_takes_the_place_of_a_right_one(visit):
         figure = page.locator("[data-figure=blocks]")
         figure.scroll_into_view_if_needed()
         live = page.locator(f"[data-figure=blocks]{FIGURE}")
-        live.locator("select").select_option("plain")
+        live.get_by_label("Network").select_option("plain")
         heights = """live => [...live.querySelectorAll(".shown li > span")].map(
             e => e.getBoundingClientRect()).map(box => [
                 box.y - live.getBoundingClientRect().y, box.height])"""
@@ -428,16 +562,11 @@ def test_nothing_moves_and_all_is_fast_when_blocks_are_taken_out(sheet, width):
         ".shown li, table, [role=status], button")].map(
         e => JSON.stringify(e.getBoundingClientRect())).join()"""
     before = live.evaluate(places)
+    page.evaluate(BEST)
     for box in live.locator("input").all():
-        took = box.evaluate(
-            """box => {
-                const start = performance.now();
-                box.click();
-                box.getBoundingClientRect();
-                return performance.now() - start;
-            }"""
-        )
-        assert took < 50
+        assert (
+            box.evaluate("box => best(() => box.click())") < 50
+        )  # five clicks: as one
         assert live.evaluate(places) == before
     inner = live.locator(".shown")
     assert inner.evaluate("""list => [...list.querySelectorAll("span")].every(
@@ -503,6 +632,12 @@ def stages(net, x):
             x = stage(x)
             found.append(x)
     return found
+
+
+def says(share, top):
+    """What stands above the picture: below one half the network is unsure."""
+    unsure = "Unsure: " if share < 0.5 else ""
+    return f"{unsure}{data.CLASSES[top]}, {100 * share:.1f} %"
 
 
 def told(live, part="total"):
@@ -599,7 +734,7 @@ def test_a_shifted_picture_is_what_torch_gets(sheet):
     shares = net(normal(image[None])).softmax(1)[0]
     share, top = shares.max(0)
     shown = live.locator(".verdict").inner_text()
-    assert shown.startswith(f"{data.CLASSES[top]}, {100 * share:.1f} %")
+    assert shown.startswith(says(share, top))
     live.get_by_role("button", name="Shift up").click()
     live.get_by_role("button", name="Shift left").click()
     shown = live.locator(".easel canvas").evaluate(PIXELS)
@@ -633,9 +768,119 @@ def test_a_drawn_picture_changes_the_answer(sheet, touch):
     assert drawn[14, 14] > 100 and drawn[2, 2] == 0
     share, top = net(normal(drawn[None, None])).softmax(1)[0].max(0)
     shown = live.locator(".verdict").inner_text()
-    assert shown == f"{data.CLASSES[top]}, {100 * share:.1f} % (your drawing)" != before
+    assert shown == f"{says(share, top)} (your drawing)" != before
     assert live.locator("input:checked").count() == 0
     assert page.errors == []
+
+
+def test_a_changed_picture_tells_how_many_pixels_were_changed(sheet):
+    page, live, _ = microscope(sheet)
+    live.locator(".easel").focus()
+    page.keyboard.press("Space")
+    now = live.locator(".easel canvas").evaluate(PIXELS)
+    before = TWELVE.images[0].flatten().tolist()
+    changed = sum(a != b for a, b in zip(now, before, strict=True))
+    assert f"(your drawing, {changed} pixel" in live.locator(".verdict").inner_text()
+
+
+def test_a_digit_drawn_too_high_is_read_once_it_is_centred(sheet):
+    page = sheet(figures.microscope())
+    page.wait_for_selector(FIGURE)
+    live = page.locator(FIGURE)
+    live.get_by_role("button", name="Clear").click()
+    box = live.locator(".easel .map").bounding_box()
+    corners = [(6, 7), (6, 20), (22, 11)]  # rows and columns of a 7
+    for row, column in corners:
+        at = [
+            box["x"] + box["width"] * column / 28,
+            box["y"] + box["height"] * row / 28,
+        ]
+        page.mouse.move(*at, steps=8)
+        page.mouse.down()
+    page.mouse.up()
+    verdict = live.locator(".verdict")
+    assert verdict.inner_text().endswith("(your drawing, 4 pixels too high)")
+    live.get_by_role("button", name="Centre").click()
+    assert re.fullmatch(r"7, \d\d.* % \(your drawing\)", verdict.inner_text())
+    drawn = torch.tensor(live.locator(".easel canvas").evaluate(PIXELS)).view(28, 28)
+    places = torch.arange(28.0)
+    for axis in (0, 1):
+        middle = (drawn.sum(1 - axis) * places).sum() / drawn.sum()
+        assert abs(middle - 14) <= 0.5
+    assert page.errors == []
+
+
+@pytest.mark.parametrize("layer", [0, 2, 4])
+def test_a_sum_is_played_term_by_term(sheet, layer):
+    page, live, _ = microscope(sheet, reduced_motion="reduce")
+    plane = live.locator(".plane").nth(layer)
+    plane.locator(".map").first.click(position={"x": 20, "y": 20})
+    assert live.get_by_role("button", name="Play the sum").count() == 0
+    count, total = 25 if layer < 4 else 12, 0
+    for term in range(1, count + 1):
+        live.get_by_role("button", name="Next term").click()
+        text = live.locator(".term").inner_text().replace("\u2212", "-")
+        assert text.startswith(f"{term} of {count}: ")
+        assert live.locator(".now").count() == (2 if layer < 4 else 1)
+        if layer < 4:
+            total += float(re.search(r"\u2248 (-?\d+\.\d\d);", text)[1])
+    so_far = float(re.search(r"so far (-?\d+\.\d\d)", text)[1])
+    if layer < 4:
+        assert so_far == pytest.approx(total, abs=0.13)
+    else:
+        assert f"Sum {so_far:.2f}" in told(live)
+    live.get_by_role("button", name="Next term").click()
+    assert live.locator(".term").inner_text().startswith("1 of")
+    assert page.errors == []
+
+
+def test_a_sum_plays_by_itself_and_pauses(sheet):
+    page, live, _ = microscope(sheet)
+    live.get_by_role("button", name="Play the sum").click()
+    page.wait_for_function(
+        "document.querySelector('.live .term').textContent.startsWith('3 of 25')"
+    )
+    live.get_by_role("button", name="Pause").click()
+    stands = live.locator(".term").inner_text()
+    page.wait_for_timeout(900)
+    assert live.locator(".term").inner_text() == stands
+    assert page.errors == []
+
+
+def test_alone_the_microscope_reads_digits_and_garments_behind_a_switch(sheet):
+    page = sheet(figures.microscope())
+    page.wait_for_selector(FIGURE)
+    live = page.locator(FIGURE)
+    assert live.locator(".verdict").inner_text().startswith("0, ")
+    live.get_by_role("button", name="garments").click()
+    assert page.evaluate("document.activeElement.textContent") == "garments"
+    assert live.locator(".verdict").inner_text().startswith("T-shirt, ")
+    live.get_by_role("button", name="digits").click()
+    assert live.locator(".picks input").count() == 20
+    assert page.errors == []
+
+
+def test_on_a_phone_a_tap_shows_its_sum_in_a_strip_within_the_screen(sheet):
+    _, live, _ = microscope(sheet, width=390, has_touch=True)
+    for layer in (4, 5, 6):
+        spot = live.locator(".plane").nth(layer).locator(".map").last
+        spot.tap()
+        strip = live.locator(".strip")
+        box = strip.bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= 900
+        assert told(live) in strip.inner_text().replace("\u2212", "-")
+    assert spot.bounding_box()["height"] >= 44
+
+
+def test_in_the_chapter_the_strip_stays_on_the_screen_of_a_phone(visit):
+    with visit("chapters/lenet.html", width=390) as page:
+        page.locator("[data-figure=microscope]").scroll_into_view_if_needed()
+        live = page.locator(f"[data-figure=microscope]{FIGURE}")
+        live.locator(".plane").nth(2).locator(".map").last.click()
+        box = live.locator(".strip").bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= 900
+        root = "document.documentElement"
+        assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")
 
 
 def test_the_keyboard_draws_as_well(sheet):
@@ -666,7 +911,8 @@ def test_two_microscopes_do_not_disturb_each_other(sheet):
 
 
 def test_looking_drawing_and_shifting_take_less_than_50_milliseconds(sheet):
-    _, live, _ = microscope(sheet)
+    page, live, _ = microscope(sheet)
+    page.evaluate(BEST)
     times = live.evaluate(
         """root => {
             const arrow = new KeyboardEvent("keydown", { key: "ArrowLeft" });
@@ -676,14 +922,9 @@ def test_looking_drawing_and_shifting_take_less_than_50_milliseconds(sheet):
             const shift = root.querySelector("[aria-label^='Shift left']");
             const acts = [() => c3.dispatchEvent(arrow),
                 () => easel.dispatchEvent(space), () => shift.click()];
-            return acts.map(act => {
-                const start = performance.now();
-                for (let i = 0; i < 10; i++) { act(); root.offsetHeight; }
-                return (performance.now() - start) / 10;
-            });
+            return acts.map(best);
         }"""
     )
-    print(times)
     assert max(times) < 50
 
 

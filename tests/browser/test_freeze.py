@@ -1,0 +1,79 @@
+"""The two sliders of frozen stages and pictures, used by keyboard and touch."""
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from cnnlib import figures
+from tests.browser.test_site import RULES
+
+LIVE = ".live-figure[data-state=live] .live"
+SIZES = (5, 20, 100, 500)
+LEARNT = np.linspace(0.3, 0.9, 60).reshape(3, 5, 4)
+SHARES = {"learnt": LEARNT, "random": LEARNT - 0.2}
+
+
+@pytest.fixture
+def page(browser):
+    page = browser.new_page(viewport={"width": 390, "height": 900}, has_touch=True)
+    page.errors = []
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    head = "<!doctype html><html lang=en><title>x</title>"
+    form = figures.freeze(SIZES, SHARES)._repr_html_()
+    page.set_content(f"{head}<main>{form}</main>")
+    page.wait_for_selector(LIVE)
+    yield page
+    assert page.errors == []
+    page.close()
+
+
+def percent(share):
+    return f"{100 * share:.1f} %"
+
+
+@pytest.mark.parametrize(("size", "frozen"), [(0, 4), (1, 3), (3, 0)])
+def test_the_sliders_show_what_the_table_says(page, size, frozen):
+    page.get_by_role("slider", name="Pictures of each kind").fill(str(size))
+    page.get_by_role("slider", name="Frozen stages").fill(str(frozen))
+    runs = np.round(LEARNT[:, 4 - frozen, size], 3)
+    status = page.locator(f"{LIVE} [role=status]").inner_text()
+    assert f"{percent(runs.mean())} right" in status
+    assert f"{percent(runs.min())} to {percent(runs.max())} over 3 seeds" in status
+    scratch = np.round(SHARES["random"][:, 4, size], 3).mean()
+    assert f"From scratch: {percent(scratch)}" in status
+    chosen = page.locator(f"{LIVE} .chosen")
+    assert chosen.locator("span").first.inner_text() == f"{frozen or 'none'} frozen"
+    assert chosen.locator(".dot").count() == 3
+    words = page.locator(f"{LIVE} .net li").all_inner_texts()
+    assert [word.partition(": ")[2] for word in words] == [
+        *["frozen"] * frozen,
+        *["trained"] * (4 - frozen),
+        "new",
+    ]
+
+
+def test_keys_move_the_sliders_and_say_so(page):
+    frozen = page.get_by_role("slider", name="Frozen stages")
+    frozen.focus()
+    page.keyboard.press("ArrowLeft")
+    assert frozen.get_attribute("aria-valuetext") == "3 of 4 stages"
+    page.keyboard.press("Home")
+    assert frozen.input_value() == "0"
+    assert "random stages" not in page.locator(f"{LIVE} [role=status]").inner_text()
+
+
+def test_a_finger_moves_a_slider(page):
+    pictures = page.get_by_role("slider", name="Pictures of each kind")
+    box = pictures.bounding_box()
+    assert box["height"] >= 24
+    page.touchscreen.tap(box["x"] + box["width"] - 4, box["y"] + box["height"] / 2)
+    assert pictures.get_attribute("aria-valuetext") == "500 pictures"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_it_is_accessible_and_fits_a_phone(page, theme):
+    page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+    found = Axe().run(page, options={"runOnly": RULES})
+    assert found.violations_count == 0, found.generate_report()
+    root = "document.documentElement"
+    assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")

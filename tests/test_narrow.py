@@ -1,0 +1,30 @@
+"""What is printed in columns is told from lines of words, with its width."""
+
+import pytest
+
+OUTPUT = '<div class="output stream x" tabindex="-1"><div class="h"><pre tabindex="-1">'
+TABLE = "a      <span>12</span>\nconv1   &lt;7\n"
+
+
+@pytest.fixture(scope="module")
+def narrow(extension):
+    return extension("narrow")
+
+
+def test_columns_need_two_lines_with_a_gap(narrow):
+    assert narrow.has_columns(["a    1", "b   22"])
+    assert not narrow.has_columns(["a    1", "two words"])
+    assert not narrow.has_columns(["    1", "   22"])
+
+
+def test_columns_carry_their_width_without_tags_and_entities(narrow):
+    counted = narrow.PRINTED.sub(narrow.counted, f"{OUTPUT}{TABLE}</pre></div></div>")
+    assert '<pre style="--columns: 10" tabindex="-1">a  ' in counted
+    assert counted.endswith("&lt;7\n</pre></div></div>")
+
+
+def test_what_is_wider_than_a_phone_scrolls_and_words_stay_as_they_are(narrow):
+    wide = f"{OUTPUT}{TABLE}{'x' * 90}</pre>"
+    assert '<pre class="wide"' in narrow.PRINTED.sub(narrow.counted, wide)
+    words = f"{OUTPUT}{'word ' * 40}\nand more</pre>"
+    assert narrow.PRINTED.sub(narrow.counted, words) == words

@@ -1,0 +1,57 @@
+"""How the site marks answers to exercises, and which cells it folds."""
+
+from math import floor
+
+import pytest
+
+from cnnlib import claims
+
+NUMBERS = [e for e in claims.exercises() if type(e.answer) in (int, float)]
+
+
+@pytest.fixture(scope="session")
+def speaking(extension):
+    return extension("speaking")
+
+
+@pytest.mark.parametrize("exercise", NUMBERS, ids=lambda exercise: exercise.id)
+def test_the_page_marks_numbers_as_check_does(speaking, exercise):
+    _, step, right = speaking.marking(exercise)
+    reach = speaking.allowance(exercise) or 1
+    for tenth in range(-25, 26):
+        value = exercise.answer + tenth / 10 * reach
+        point = str(floor(value / step + 0.5)) if step else f"{value:.12g}"
+        point = point if step or value % 1 else str(int(value))
+        if step and abs(abs(tenth / 10) - 1) * reach <= step / 2:
+            continue  # right at the limit, where a step of the grid decides
+        said = speaking.digest(exercise.id, point) in right
+        agrees = claims._agrees(value, exercise.answer, exercise.tolerance)
+        assert said == agrees, value
+
+
+def test_a_step_of_the_grid_is_at_most_an_eighth_of_the_tolerance(speaking):
+    steps = {
+        e.id: speaking.marking(e)[1] / speaking.allowance(e)
+        for e in NUMBERS
+        if speaking.allowance(e)
+    }
+    assert len(steps) > 8 and max(steps.values()) <= 1 / 8
+
+
+@pytest.mark.parametrize(
+    ("source", "calls"),
+    [
+        ('check("a", 1)\nheld()', ["check", "held"]),
+        ('cite("a")', ["cite"]),
+        ('x = 1\ncheck("a", x)', ["", "check"]),
+        ("print(1)\nheld()", ["print", "held"]),
+    ],
+)
+def test_only_a_cell_of_calls_is_machinery(speaking, source, calls):
+    assert speaking.called(source) == calls
+    assert speaking.is_machinery(source) == (set(calls) <= speaking.CALLS)
+
+
+def test_an_answer_in_words_is_among_its_choices():
+    words = [e for e in claims.exercises() if isinstance(e.answer, str)]
+    assert words and all(e.answer in e.choices for e in words)
