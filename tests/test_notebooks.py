@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+import nbformat
 import pytest
 from nbformat.v4 import new_markdown_cell, new_output
 from nbval.plugin import get_sanitize_patterns
@@ -159,7 +160,11 @@ def test_the_opening_ends_with_what_reading_and_running_takes(book):
     notebook = form.read_notebook(book, "tiny")
     assert notebook.cells[EFFORT - 1].source.startswith("# Tiny")
     seconds = notebook.metadata.cnnlib.seconds
-    effort = f"*3 minutes to read, ⟨{seconds}⟩ seconds to run.* ["
+    # some more than 400 words, two dozen lines of code, an exercise
+    effort = (
+        "*3 minutes to read, 4 with the code, 14 with the exercises; "
+        f"⟨{seconds}⟩ seconds to run.* ["
+    )
     assert notebook.cells[EFFORT].source.startswith(effort)
 
 
@@ -172,8 +177,23 @@ def test_the_set_up_cell_takes_address_and_tag_from_their_one_place(book):
 def test_solutions_are_folded_on_the_site_in_jupyter_and_in_colab(book):
     metadata = form.read_notebook(book, "tiny").cells[SOLUTION].metadata
     assert metadata.tags == ["solution", "hide-cell"]
-    assert metadata.jupyter.source_hidden
+    assert metadata.jupyter == {"source_hidden": True, "outputs_hidden": True}
+    assert metadata.collapsed
     assert metadata.cellView == "form"
+
+
+def test_a_stored_solution_shows_neither_its_first_line_nor_its_outputs(book):
+    path = form.notebook_path(book, "tiny")
+    (raw,) = (
+        cell
+        for cell in nbformat.read(path, as_version=4).cells
+        if cell.cell_type == "code" and "solution" in cell.metadata.get("tags", [])
+    )
+    assert raw.source.startswith("# @title Solution") and not raw.outputs
+    read = form.read_notebook(book, "tiny").cells[SOLUTION]
+    assert read.outputs == raw.metadata[form.KEPT]
+    assert run(book, "text", "tiny") == 0
+    assert "@title" not in form.text_path(book, "tiny").read_text(encoding="utf-8")
 
 
 def test_alt_text_stands_where_myst_nb_looks_for_it(book):

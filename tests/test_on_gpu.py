@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -14,9 +15,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from nbformat.v4 import new_code_cell, new_notebook, new_output
-from PIL import Image
 
 from cnnlib import costs, data, experiments, gradients, init, models, train
+from cnnlib.experiments import transfer
 from cnnlib.folder import image_folder
 from cnnlib.models.resnet_cifar import resnet_cifar
 from cnnlib.train import checkpoints
@@ -36,8 +37,12 @@ SIZES = {
     "pool": 200,
     "shown": 200,
     "points": 2,
+    "fresh": 10,
+    "samples": 1,
+    "passes": 100,
+    "marks": (0.1,),
 }
-SLOW = ("googlenet", "why-residual")  # two to ten seconds a run
+SLOW = ("googlenet", "why-residual", "channels-anywhere")  # two to ten seconds a run
 ALL_THE_SAME = {  # are run by `make test`
     ("googlenet-heads", "He"),
     ("why-residual-lesions", "VGG"),
@@ -95,21 +100,9 @@ def test_batches_are_made_on_the_gpu_and_are_those_of_the_cpu(gpu):
         assert torch.equal(y.cpu(), labels)
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """Six red and six blue pictures to train with, two of each to test."""
-    for part, count in (("train", 6), ("val", 2)):
-        for name, colour in (("blue", (0, 0, 200)), ("red", (200, 0, 0))):
-            (tmp_path / part / name).mkdir(parents=True)
-            for i in range(count):
-                picture = Image.new("RGB", (40 + i, 50), colour)
-                picture.save(tmp_path / part / name / f"{i}.png")
-    return tmp_path
-
-
-def test_a_folder_of_pictures_is_learnt_on_the_gpu(gpu, folder):
+def test_a_folder_of_pictures_is_learnt_on_the_gpu(gpu, pictures):
     torch.manual_seed(0)
-    training, test = image_folder(folder, 28, batch_size=4, device=gpu)
+    training, test = image_folder(pictures, 28, batch_size=8, device=gpu)
     x, y = next(iter(test))
     assert x.device == y.device == ZERO
     net = models.build("alexnet_small", in_channels=3, num_classes=2).apply(init.he)
@@ -179,7 +172,8 @@ def runs():
 
 
 @pytest.mark.parametrize(("name", "setting"), list(runs()))
-def test_an_experiment_runs_on_the_gpu(gpu, name, setting, monkeypatch):
+def test_an_experiment_runs_on_the_gpu(gpu, name, setting, monkeypatch, tmp_path):
+    monkeypatch.setattr(experiments.depth, "RUNS", tmp_path)
     job = experiments.find(name)
     known = set(inspect.signature(job.run).parameters)
     if "size" in known:  # what it is trained with
@@ -187,8 +181,15 @@ def test_an_experiment_runs_on_the_gpu(gpu, name, setting, monkeypatch):
     sizes = {key: value for key, value in SIZES.items() if key in known}
     if name == "why-residual-lesions":
         sizes["pictures"] = (0, 1)
+    if name == "transfer-law":
+        sizes["sizes"] = (5,)
+        monkeypatch.setattr(transfer, "cats", partial(transfer.cats, most=5))
     few = data.fashion_mnist(200, 50)
-    monkeypatch.setattr(data, "fashion_mnist", lambda *sizes: cut(few, *sizes))
+
+    def fashion_mnist(train=200, test=50):
+        return cut(few, train, test)
+
+    monkeypatch.setattr(data, "fashion_mnist", fashion_mnist)
     assert json.dumps(job(**{**setting, **sizes}))  # numbers, and no tensor
 
 
@@ -196,7 +197,7 @@ def cut(parts, *sizes):
     """The first pictures of both parts, fewer where an experiment's sizes are fixed."""
     return tuple(
         data.Images(*(values[:size] for values in part))
-        for part, size in zip(parts, sizes or (200, 50), strict=False)
+        for part, size in zip(parts, sizes, strict=True)
     )
 
 

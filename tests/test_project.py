@@ -292,12 +292,20 @@ def test_lines_of_code_are_counted_without_words_about_it(tmp_path):
 
 
 def test_networks_and_core_can_be_read_in_an_evening():
-    """Less than 2,000 lines: neither experiments, live figures, ledger nor command."""
+    """Less than 2,500 lines, without experiments, trials of exercises, live figures,
+    drawings, ledger and command."""
     package = form.ROOT / "cnnlib"
-    command = ("train/__main__.py", "train/options.py")
-    beside = ("experiments/*", "figures/*", "claims.py", *command)
+    command = ("train/__main__.py", "train/options.py", "predict.py")
+    beside = (
+        "experiments/*",
+        "exercises/*",
+        "figures/*",
+        "diagrams/*",
+        "claims.py",
+        *command,
+    )
     extra = {path for pattern in beside for path in package.glob(pattern)}
-    assert sum(map(lines_of_code, set(package.rglob("*.py")) - extra)) < 2_000
+    assert sum(map(lines_of_code, set(package.rglob("*.py")) - extra)) < 2_500
 
 
 def test_every_deliberate_break_still_has_its_place():

@@ -37,9 +37,10 @@ for name in experiments.names():
     assert experiments.load(name)["rows"]
 train, test = data.fashion_mnist(10_000, 2_000)
 assert train.images.shape == (10_000, 1, 28, 28) and test.labels.shape == (2_000,)
+assert [len(part.labels) for part in data.digits()] == [8_000, 2_000]
 assert claims.statements()
 two = data.Images(test.images[:2], test.labels[:2])
-figures.blocks({"plain": ([0] * 512, "00" * 512)}, 1_000, two)
+figures.blocks({"kept": {"plain": ([0] * 512, "00" * 512)}}, 1_000, two)
 figures.microscope(models.build("lenet"), two)
 figures.bill()
 for chapter in sys.modules["cnnlib.figures.quiz"].QUESTIONS:
