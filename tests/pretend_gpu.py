@@ -820,8 +820,8 @@ def deepcopy(func, tensor, memo):
         same = tensor.detach().clone().requires_grad_(tensor.requires_grad)
         same.__dict__.update(tensor.__dict__)
         memo[id(tensor)] = same
-        if tensor.grad is not None:
-            same.grad = tensor.grad.clone()
+        if tensor.grad is not None and not isinstance(tensor, nn.Parameter):
+            same.grad = tensor.grad.clone()  # which a parameter's copy has not
     return memo[id(tensor)]
 
 

@@ -181,7 +181,11 @@ def test_a_copy_is_a_copy(gpu):
     x += 1
     assert there.tolist() == same.tolist() == [0, 0] and same.device == ZERO
     net = nn.Linear(2, 2).to(gpu)
+    leaf = torch.ones(2, device=gpu, requires_grad=True)
+    net(leaf).sum().backward()
     twin = copy.deepcopy(net)
+    assert twin.weight.grad is None  # as torch's own, unlike a tensor's
+    assert copy.deepcopy(leaf).grad is not None
     assert twin.weight.device == ZERO and isinstance(twin.weight, nn.Parameter)
     with torch.no_grad():
         net.weight.zero_()
