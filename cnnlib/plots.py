@@ -34,7 +34,7 @@ def pictures(images, titles=None, columns=8, side=0.8):
     for ax, image in zip(axes.flat, images, strict=False):
         ax.imshow(image, cmap="gray_r")
     for ax, title in zip(axes.flat, titles or (), strict=False):
-        ax.set_title(title, fontsize=8, pad=2)
+        ax.set_title(title, pad=2)
     return axes.flatten()[:count]
 
 
@@ -74,9 +74,7 @@ def confusion(counts, classes, ax=None):
     for (row, column), count in np.ndenumerate(counts):
         if count:
             colour = "white" if shares[row, column] > 0.5 else "black"
-            ax.text(
-                column, row, count, ha="center", va="center", color=colour, fontsize=8
-            )
+            ax.text(column, row, count, ha="center", va="center", color=colour)
     ticks = range(len(classes))
     ax.set_xticks(ticks, classes, rotation=45, ha="right")
     ax.set_yticks(ticks, classes)

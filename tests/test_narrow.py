@@ -2,6 +2,8 @@
 
 import pytest
 
+from tools import form
+
 OUTPUT = '<div class="output stream x" tabindex="-1"><div class="h"><pre tabindex="-1">'
 TABLE = "a      <span>12</span>\nconv1   &lt;7\n"
 
@@ -28,3 +30,13 @@ def test_what_is_wider_than_a_phone_scrolls_and_words_stay_as_they_are(narrow):
     assert '<pre class="wide"' in narrow.PRINTED.sub(narrow.counted, wide)
     words = f"{OUTPUT}{'word ' * 40}\nand more</pre>"
     assert narrow.PRINTED.sub(narrow.counted, words) == words
+
+
+@pytest.mark.parametrize("stem", form.stems())
+def test_no_result_of_a_chapter_scrolls_on_a_phone(narrow, stem):
+    cells = form.read_notebook(form.ROOT, stem).cells
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    texts = [output.text for output in outputs if output.output_type == "stream"]
+    tables = [lines for text in texts if narrow.has_columns(lines := text.splitlines())]
+    assert tables
+    assert [line for lines in tables for line in lines if len(line) > narrow.MOST] == []

@@ -23,6 +23,8 @@ TAGS = {"hide-cell", "hide-input", "measured", "remove-input", "setup", "solutio
 LINES = 15
 FACTS = {"executed", "device", "torch", "seconds"}
 # nbval's comments switch the comparison off; it cannot follow outputs that change
+WIDTH = re.compile(r"figsize=\((\d+(?:\.\d+)?),")
+INCHES = 6.4
 BANNED = re.compile(r"nbval_|pytest_validate|clear_output|display_id|update_display")
 MYST = {"colon_fence", "myst_block_break", "myst_line_comment", "myst_target"}
 PARSER = MarkdownIt("commonmark").enable("table")
@@ -71,6 +73,10 @@ def _code(cell, count):
         yield f"{length} lines of code; more than {LINES} are hard to read"
     if found := BANNED.search(cell.source.lower()):
         yield f"{found[0]} hides output from the tests"
+    if any(float(width) > INCHES for width in WIDTH.findall(cell.source)):
+        yield f"a figure wider than {INCHES} inches, whose letters a phone makes too small"
+    if "fontsize" in cell.source:
+        yield "a size of letters, which cnnlib/house.mplstyle sets for a phone, too"
 
 
 def _outputs(cell):
