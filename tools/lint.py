@@ -22,9 +22,9 @@ from tools.form import (
 TAGS = {"hide-cell", "hide-input", "measured", "remove-input", "setup", "solution"}
 LINES = 15
 FACTS = {"executed", "device", "torch", "seconds"}
-# nbval's comments switch the comparison off; it cannot follow outputs that change
 WIDTH = re.compile(r"figsize=\((\d+(?:\.\d+)?),")
 INCHES = 6.4
+# nbval's comments switch the comparison off; it cannot follow outputs that change
 BANNED = re.compile(r"nbval_|pytest_validate|clear_output|display_id|update_display")
 MYST = {"colon_fence", "myst_block_break", "myst_line_comment", "myst_target"}
 PARSER = MarkdownIt("commonmark").enable("table")
@@ -74,7 +74,7 @@ def _code(cell, count):
     if found := BANNED.search(cell.source.lower()):
         yield f"{found[0]} hides output from the tests"
     if any(float(width) > INCHES for width in WIDTH.findall(cell.source)):
-        yield f"a figure wider than {INCHES} inches, whose letters a phone makes too small"
+        yield f"a figure wider than {INCHES} inches, too small on a phone"
     if "fontsize" in cell.source:
         yield "a size of letters, which cnnlib/house.mplstyle sets for a phone, too"
 
