@@ -289,7 +289,8 @@ class _Pen:
             self.canvas.box(node.kind, centre, top, part, HIGH, about)
             self.canvas.words.pop()
             text = followed(words, more, 17)
-            self.canvas.text(centre, top + 14.5, text, 10.5)
+            size = 10.5 if len(text) <= 15 else 9.3
+            self.canvas.text(centre, top + 14.5, text, size)
         self.name(node, top)
         return top + HIGH
 
