@@ -100,6 +100,8 @@ def label(node):
             return "global average"
         if name == "Subsampling":
             return "2x2 average /2"
+        if name == "Subsampled":
+            return "every second, zeros"
         way = "max" if "Max" in name else "average"
         return f"{size}x{size} {way}" + (f" /{step}" if step > 1 else "")
     if node.kind in SMALL:
@@ -109,7 +111,6 @@ def label(node):
     return {
         "ClassCodes": "10 class codes",
         "Gated": "gate",
-        "Subsampled": "skip, zeros",
     }.get(name, name if node.module is not None else node.kind)
 
 
