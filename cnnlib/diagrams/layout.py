@@ -101,7 +101,7 @@ def label(node):
         if name == "Subsampling":
             return "2x2 average /2"
         if name == "Subsampled":
-            return "every second, zeros"
+            return "skip, zeros"
         way = "max" if "Max" in name else "average"
         return f"{size}x{size} {way}" + (f" /{step}" if step > 1 else "")
     if node.kind in SMALL:
