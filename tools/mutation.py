@@ -63,7 +63,10 @@ TESTS = {
     "cnnlib/models/tables.py": ["tests/test_models_vgg.py"],
     "cnnlib/models/googlenet_torchvision.py": ["tests/test_weights.py"],
     **{
-        f"cnnlib/models/{name}.py": ["tests/test_models_after.py"]
+        f"cnnlib/models/{name}.py": [
+            *("tests/test_models_after.py", "tests/test_models_activations.py"),
+            *("tests/test_models.py", "-k", "not small_batch"),
+        ]
         for name in ("bottlenecks", "mobile", "convnext")
     },
     **{
