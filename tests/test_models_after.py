@@ -52,6 +52,12 @@ def test_stages_are_named_as_in_resnet(name):
     assert names == ["stem", *stages, *last, "head"]
 
 
+def test_convnext_divides_by_a_root_that_is_as_safe_as_in_its_code():
+    with torch.device("meta"):
+        net = models.build("convnext_tiny")
+    assert {m.eps for m in net.modules() if isinstance(m, nn.LayerNorm)} == {1e-6}
+
+
 @pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_b0"])
 def test_values_are_dropped_before_the_dense_layer(name):
     with torch.device("meta"):
