@@ -39,6 +39,32 @@ def meta_table(name):
         return costs.table(models.build(name), (3, 224, 224))
 
 
+STAGES = dict.fromkeys(TORCHVISION, 4) | {"se_resnet50": 4}
+STAGES |= {"mobilenet": 5, "mobilenet_v2": 7, "efficientnet_b0": 7}
+
+
+@pytest.mark.parametrize("name", [*TORCHVISION, "se_resnet50", "mobilenet"])
+def test_stages_are_named_as_in_resnet(name):
+    with torch.device("meta"):
+        names = [part for part, _ in models.build(name).named_children()]
+    stages = [f"stage{n + 1}" for n in range(STAGES[name])]
+    last = ["last"] if STAGES[name] == 7 else []
+    assert names == ["stem", *stages, *last, "head"]
+
+
+def test_convnext_divides_by_a_root_that_is_as_safe_as_in_its_code():
+    with torch.device("meta"):
+        net = models.build("convnext_tiny")
+    assert {m.eps for m in net.modules() if isinstance(m, nn.LayerNorm)} == {1e-6}
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_b0"])
+def test_values_are_dropped_before_the_dense_layer(name):
+    with torch.device("meta"):
+        kinds = [type(part) for part in models.build(name).head]
+    assert kinds[-2:] == [nn.Dropout, nn.Linear]
+
+
 def numel(module):
     return sum(p.numel() for p in module.parameters())
 

@@ -24,8 +24,10 @@ FEW = list("abcdefghij")
 
 
 def as_trained(net):
-    """Statistics and scales that are not 0 and 1."""
+    """Statistics and scales that are not 0 and 1, and signals that reach the end."""
     for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.running_mean, std=0.1)
             nn.init.uniform_(module.running_var, 0.5, 2)
@@ -55,7 +57,9 @@ def test_a_file_of_torchvisions_gives_its_outputs(name, tmp_path):
         2, 3, 224 if name == "vgg11" else 64, 224 if name == "vgg11" else 65
     )
     with torch.no_grad():
-        torch.testing.assert_close(ours(x), theirs(x), rtol=1e-4, atol=1e-5)
+        y = theirs(x)
+        torch.testing.assert_close(ours(x), y, rtol=1e-4, atol=1e-5)
+    assert (y[0] - y[1]).norm() > 1e-2 * y.norm()  # two pictures, two answers
     assert re.fullmatch(
         rf"{path}: {len(given.state)} tensors, with the last layer", line
     )
@@ -77,6 +81,15 @@ def test_every_name_of_torchvisions_is_one_of_ours(name):
         key: t.shape for key, t in ours.items()
     }
     assert weights.translated(ours, name) == ours
+
+
+def test_stages_of_torchvisions_googlenet_are_those_of_the_papers():
+    with torch.device("meta"):
+        theirs, paper = models.build("googlenet_torchvision"), models.build("googlenet")
+    stages = [part for part, _ in theirs.named_children()]
+    others = ("auxiliary", "norm1", "norm2")
+    wanted = [part for part, _ in paper.named_children() if part not in others]
+    assert stages == wanted
 
 
 def test_googlenets_weights_want_halves_as_mean_and_deviation(tmp_path):

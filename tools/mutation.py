@@ -61,9 +61,15 @@ TESTS = {
     "cnnlib/models/__init__.py": ["tests/test_models.py", "-k", "not small_batch"],
     "cnnlib/models/inputs.py": ["tests/test_models.py", "-k", "not small_batch"],
     "cnnlib/models/tables.py": ["tests/test_models_vgg.py"],
-    "cnnlib/models/googlenet_torchvision.py": ["tests/test_weights.py"],
+    "cnnlib/models/googlenet_torchvision.py": [
+        *("tests/test_weights.py", "tests/test_models.py", "-k"),
+        "googlenet and not small_batch",
+    ],
     **{
-        f"cnnlib/models/{name}.py": ["tests/test_models_after.py"]
+        f"cnnlib/models/{name}.py": [
+            *("tests/test_models_after.py", "tests/test_models_activations.py"),
+            *("tests/test_models.py", "-k", "not small_batch"),
+        ]
         for name in ("bottlenecks", "mobile", "convnext")
     },
     **{
