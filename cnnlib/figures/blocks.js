@@ -47,7 +47,8 @@ function guessing(networks, ask, basis, { pictures, classes }, done) {
   const section = element("div", { className: "guess" }, said, form);
   let step = 0;
   const question = () => {
-    legend.textContent = `Guess first: without ${TAKEN[step][1]} of its ${COUNT} blocks, what share of its right answers does a network keep, on average?`;
+    legend.textContent = step ? `And without ${TAKEN[step][1]} of its ${COUNT} blocks?`
+      : `Guess first: without ${TAKEN[0][1]} of its ${COUNT} blocks, what share of its right answers does a network keep, on average?`;
   };
   form.onsubmit = event => {
     event.preventDefault();

@@ -125,10 +125,11 @@ function start(root, { depths, epochs, rate, series }) {
       lines.forEach((line, index) => { line.textContent = index ? "" : "Not shown before your guess."; });
       return;
     }
-    const { apart, lower, choice } = compare(...[plain, residual].map(found => median(found.train.ends)));
-    lines[0].textContent = apart < SAME ? `${depth} layers: about the same` : `${depth} layers: ${lower} ends lower`;
+    const { lower, choice } = compare(...[plain, residual].map(found => median(found.train.ends)));
+    lines[0].textContent = `${depth} layers: ${choice === "same" ? "about the same" : `${lower} ends lower`}`;
     const guess = guesses.get(depth);
-    lines[1].textContent = !guess ? "" : guess === choice ? `As you guessed: ${SHORT[choice]}.` : `You guessed ${SHORT[guess]}; it is ${SHORT[choice]}.`;
+    lines[1].textContent = !guess ? "" : guess === choice ? `As you guessed: ${SHORT[choice]}.`
+      : `You guessed ${SHORT[guess]}; it is ${guess === lower ? `lower, but by less than ${SAME / 100} points` : SHORT[choice]}.`;
     const many = plain.train.ends.length;
     lines[2].textContent = (many > 1 ? `Medians of ${seeds(many)}. ` : "") + told("train", "Training error", plain, residual);
     lines[3].textContent = told("test", "Test error", plain, residual);
