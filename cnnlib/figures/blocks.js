@@ -37,7 +37,8 @@ function guessing(networks, ask, basis, { pictures, classes }, done) {
       input.setAttribute("aria-valuetext", said.textContent);
     };
     input.oninput();
-    return { name, input, label: element("label", {}, `The ${name} network keeps `, said, input) };
+    const groups = byRemoved(networks[name].counts, pictures);
+    return { name, input, groups, label: element("label", {}, `The ${name} network keeps `, said, input) };
   });
   const compare = element("button", { textContent: "Compare" });
   const skip = element("button", { type: "button", textContent: "Skip" });
@@ -53,17 +54,15 @@ function guessing(networks, ask, basis, { pictures, classes }, done) {
   form.onsubmit = event => {
     event.preventDefault();
     const [number, word] = TAKEN[step++];
-    let ways = 0;
-    const words = guesses.map(({ name, input }) => {
-      const groups = byRemoved(networks[name].counts, pictures);
-      ways = groups[number].shares;
+    const ways = guesses[0].groups[number].shares;
+    const words = guesses.map(({ name, input, groups }) => {
       const kept = groups[number].mean / groups[0].mean, guess = input.value / 100;
-      const apart = Math.round(100 * (guess - kept));
+      const apart = input.value - Math.round(100 * kept);
       return `the ${name} network keeps ${round(kept)} (you said ${round(guess)}, ${Math.abs(apart) <= 100 * NEAR ? "close" : `${Math.abs(apart)} points too ${apart > 0 ? "high" : "low"}`})`;
     });
     said.append(element("p", { textContent: `Without ${word} of ${COUNT} blocks, on average over the ${ways} ways to choose, ${words.join("; ")}.` }));
     if (step < TAKEN.length) return question();
-    const chance = guesses.map(({ name }) => round(1 / classes.length / byRemoved(networks[name].counts, pictures)[0].mean));
+    const chance = guesses.map(({ groups }) => round(1 / classes.length / groups[0].mean));
     said.append(element("p", { className: "soft", textContent: `Measured with ${basis}. Answers drawn at random would keep ${[...new Set(chance)].join(" or ")}.` }));
     form.remove();
     done();

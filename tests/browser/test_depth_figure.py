@@ -146,6 +146,12 @@ def test_nothing_is_shown_before_the_guess_of_that_depth(page):
     assert f"plain: {first} after the first epoch, {last} after the last" in label
 
 
+def test_a_choice_that_was_not_shown_stays_with_its_depth(page):
+    page.get_by_role("radio", name="the plain one").check()
+    to(page, 56)
+    assert page.get_by_role("radio", checked=True).count() == 0
+
+
 def test_curves_end_where_the_experiment_did(page):
     to(page, 56)
     page.get_by_role("button", name=SKIP).click()
@@ -252,7 +258,7 @@ def test_it_is_accessible_and_fits_a_phone(sheet, theme):
     )
 
 
-@pytest.mark.parametrize("width", [390, 480, 620, 1000, 2560])
+@pytest.mark.parametrize("width", [320, 390, 480, 620, 1000, 2560])
 def test_nothing_moves_and_a_step_takes_less_than_a_frame(sheet, width):
     page = sheet(width=width)
     page.wait_for_selector(LIVE)
