@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 
 import numpy as np
@@ -141,6 +142,22 @@ def test_the_blocks_of_four_networks_are_smaller_than_90_kilobytes():
     figure = figures.blocks(found, 2_000, shown)
     assert len(figure.form.encode()) < 90_000
     assert not re.search(r"https?://|src=.(?!data:)|href=|@import|url\(", figure.form)
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        ({}, ["plain", "residual"]),
+        ({"ask": ("VGG", "stem")}, ["VGG"]),
+        ({"ask": ()}, []),
+    ],
+)
+def test_blocks_ask_about_networks_that_were_measured(options, asked):
+    network = ([0] * 512, "00" * 512)
+    found = {"x": dict.fromkeys(("residual", "plain", "VGG"), network)}
+    html = figures.blocks(found, 1_000, TWO, **options).form
+    data = json.loads(re.search(r'application/json">(.*?)</script>', html)[1])
+    assert data["ask"] == asked
 
 
 def garments(count):

@@ -9,6 +9,7 @@ into view; where no script runs, on GitHub and on paper, the still form stays.
 from cnnlib.figures.bench import bench
 from cnnlib.figures.bill import bill
 from cnnlib.figures.blocks import blocks
+from cnnlib.figures.depth import depth
 from cnnlib.figures.freeze import freeze
 from cnnlib.figures.microscope import microscope, rounded
 from cnnlib.figures.pipes import pipes
@@ -18,6 +19,7 @@ __all__ = [
     "bench",
     "bill",
     "blocks",
+    "depth",
     "freeze",
     "microscope",
     "pipes",

@@ -7,6 +7,10 @@ function unpack(text, width) {
   return text.match(new RegExp(`.{${width}}`, "g")).map(part => parseInt(part, 36));
 }
 
+// What a reader guesses before the blocks can be taken out, for so many at a time.
+const TAKEN = [[1, "one"], [3, "three"]];
+const NEAR = 0.1; // a guess so far off is close
+
 // Networks without k of their blocks: shares of right answers, lowest, mean and highest.
 function byRemoved(counts, pictures) {
   const groups = Array.from({ length: COUNT + 1 }, () => []);
@@ -21,7 +25,59 @@ function byRemoved(counts, pictures) {
   }));
 }
 
-function start(root, { statistics, pictures, labels, classes }) {
+// Asks what share of its right answers each network of `ask` keeps without one block and
+// then without three, compares in words, and calls `done` at the end or when skipped.
+function guessing(networks, ask, basis, { pictures, classes }, done) {
+  const round = share => `${Math.round(100 * share)} %`;
+  const legend = element("legend");
+  const guesses = ask.map(name => {
+    const said = element("b"), input = element("input", { type: "range", min: 0, max: 100, step: 1, value: 50 });
+    input.oninput = () => {
+      said.textContent = `${input.value} %`;
+      input.setAttribute("aria-valuetext", said.textContent);
+    };
+    input.oninput();
+    const groups = byRemoved(networks[name].counts, pictures);
+    return { name, input, groups, label: element("label", {}, `The ${name} network keeps `, said, input) };
+  });
+  const compare = element("button", { textContent: "Compare" });
+  const skip = element("button", { type: "button", textContent: "Skip" });
+  const said = element("div");
+  said.setAttribute("role", "status");
+  const form = element("form", {}, element("fieldset", {}, legend, ...guesses.map(({ label }) => label)), compare, " ", skip);
+  const section = element("div", { className: "guess" }, said, form);
+  let step = 0;
+  const question = () => {
+    legend.textContent = step ? `And without ${TAKEN[step][1]} of its ${COUNT} blocks?`
+      : `Guess first: without ${TAKEN[0][1]} of its ${COUNT} blocks, what share of its right answers does a network keep, on average?`;
+  };
+  form.onsubmit = event => {
+    event.preventDefault();
+    const [number, word] = TAKEN[step++];
+    const ways = guesses[0].groups[number].shares;
+    const words = guesses.map(({ name, input, groups }) => {
+      const kept = groups[number].mean / groups[0].mean, guess = input.value / 100;
+      const apart = input.value - Math.round(100 * kept);
+      return `the ${name} network keeps ${round(kept)} (you said ${round(guess)}, ${Math.abs(apart) <= 100 * NEAR ? "close" : `${Math.abs(apart)} points too ${apart > 0 ? "high" : "low"}`})`;
+    });
+    said.append(element("p", { textContent: `Without ${word} of ${COUNT} blocks, on average over the ${ways} ways to choose, ${words.join("; ")}.` }));
+    if (step < TAKEN.length) return question();
+    const chance = guesses.map(({ groups }) => round(1 / classes.length / groups[0].mean));
+    said.append(element("p", { className: "soft", textContent: `Measured with ${basis}. Answers drawn at random would keep ${[...new Set(chance)].join(" or ")}.` }));
+    form.remove();
+    done();
+  };
+  skip.onclick = () => {
+    // What was compared stays.
+    if (step) form.remove();
+    else section.remove();
+    done();
+  };
+  question();
+  return section;
+}
+
+function start(root, { statistics, pictures, labels, classes, ask }) {
   const measured = {};
   for (const words in statistics) {
     measured[words] = {};
@@ -62,13 +118,23 @@ function start(root, { statistics, pictures, labels, classes }) {
   scroller.setAttribute("role", "region");
   scroller.setAttribute("aria-label", "Right answers by number of blocks taken out");
   const all = element("button", { type: "button", textContent: "Put all back" });
-  root.append(element("div", { className: "live" },
+  const after = element("div", {},
     element("div", { className: "pair" },
       element("div", {}, element("label", {}, "Network", select), element("label", {}, "Batch norm goes by", basis),
         element("div", { className: "blocks" }, ...stages), all),
       result),
     element("p", { textContent: `${labels.length} of the test pictures, what they are, and what the network says:` }),
-    shown, scroller));
+    shown, scroller);
+  const live = element("div", { className: "live" });
+  if (ask.length) {
+    after.hidden = true;
+    live.append(guessing(Object.values(measured)[0], ask, basis.value, { pictures, classes }, () => {
+      after.hidden = false;
+      select.focus();
+    }));
+  }
+  live.append(after);
+  root.append(live);
 
   // The range from lowest to highest, with a tick at the mean and one at the choice.
   function range({ low, mean, high }, chosen) {

@@ -12,10 +12,15 @@ from cnnlib.figures.figure import Figure
 BLOCKS = 9
 SUBSETS = 2**BLOCKS
 ALONE = [SUBSETS - 1 - (1 << place) for place in range(BLOCKS)]  # one block is gone
+ASK = "plain", "residual"
 
 
-def blocks(statistics, pictures, shown):
+def blocks(statistics, pictures, shown, ask=ASK):
     """A `Figure` in which a reader takes blocks out of trained networks.
+
+    Before that it asks what share of their right answers the networks that `ask` names
+    keep without one and without three blocks, with the first of the statistics; those
+    that were not measured are left out, and without any nothing is asked.
 
     `statistics` maps what batch normalisation goes by, in words, to the networks
     measured so: the name of each to two things, for every subset of its nine blocks:
@@ -56,6 +61,7 @@ def blocks(statistics, pictures, shown):
         "pictures": pictures,
         "labels": shown.labels.tolist(),
         "classes": CLASSES,
+        "ask": [name for name in ask if name in networks],
     }
     line = f"Blocks to take out of {', '.join(networks)}, on the page."
     return Figure("blocks", still, data, line)

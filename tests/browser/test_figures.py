@@ -542,6 +542,7 @@ def test_in_the_chapter_a_wrong_answer_takes_the_place_of_a_right_one(visit):
         figure = page.locator("[data-figure=blocks]")
         figure.scroll_into_view_if_needed()
         live = page.locator(f"[data-figure=blocks]{FIGURE}")
+        live.get_by_role("button", name="Skip").click()
         live.get_by_label("Network").select_option("plain")
         heights = """live => [...live.querySelectorAll(".shown li > span")].map(
             e => e.getBoundingClientRect()).map(box => [
@@ -574,6 +575,144 @@ def test_nothing_moves_and_all_is_fast_when_blocks_are_taken_out(sheet, width):
             <= list.getBoundingClientRect().right + 1)""")
     root = "document.documentElement"
     assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")
+
+
+# Two more invented networks, about which the figure asks: with all blocks 800 and 900
+# right; without one 160 and 882 on average, without three 88 and 450.
+RIGHT = {"plain": (800, 160, 88), "residual": (900, 882, 450)}
+
+
+def with_lesions(whole, one, three):
+    """Counts by subset, above and below the average in turns."""
+    counts = [50] * 512
+    counts[511] = whole
+    for removed, mean in ((1, one), (3, three)):
+        subsets = [n for n in range(512) if 9 - n.bit_count() == removed]
+        for place, subset in enumerate(subsets):
+            counts[subset] = mean + 30 * (place % 2 * 2 - 1)
+        if len(subsets) % 2:
+            counts[subsets[-1]] = mean
+    return counts
+
+
+ASKING = figures.blocks(
+    {
+        "statistics taken anew": {
+            name: (with_lesions(*right), "0" * 512 * 12)
+            for name, right in RIGHT.items()
+        },
+        "statistics as trained": dict.fromkeys(RIGHT, ([1] * 512, "0" * 512 * 12)),
+    },
+    1_000,
+    data.Images(data.fashion_mnist(1, 12)[1].images, torch.tensor(LABELS)),
+)
+
+
+def asking(sheet, **options):
+    page = sheet(ASKING, **options)
+    page.wait_for_selector(FIGURE)
+    return page, page.locator(FIGURE)
+
+
+def test_blocks_are_guessed_first_and_compared_in_words(sheet):
+    page, live = asking(sheet)
+    assert (
+        live.locator("legend")
+        .all_inner_texts()[0]
+        .startswith("Guess first: without one of its 9 blocks")
+    )
+    assert not live.get_by_role("combobox", name="Network").is_visible()
+    assert not live.locator("table.stages").first.is_visible()
+    live.get_by_label("The plain network keeps").fill("60")
+    live.get_by_label("The residual network keeps").fill("90")
+    live.get_by_role("button", name="Compare").click()
+    said = live.locator(".guess [role=status]")
+    assert said.inner_text() == (
+        "Without one of 9 blocks, on average over the 9 ways to choose, the plain "
+        "network keeps 20 % (you said 60 %, 40 points too high); the residual network "
+        "keeps 98 % (you said 90 %, close)."
+    )
+    assert "without three of its 9" in live.locator("legend").first.inner_text()
+    assert not live.get_by_role("combobox", name="Network").is_visible()
+    live.get_by_label("The plain network keeps").fill("1")
+    live.get_by_label("The residual network keeps").fill("30")
+    live.get_by_role("button", name="Compare").click()
+    second = said.inner_text().split("\n\n")[1:]
+    assert second == [
+        "Without three of 9 blocks, on average over the 84 ways to choose, the plain "
+        "network keeps 11 % (you said 1 %, close); the residual network keeps 50 % "
+        "(you said 30 %, 20 points too low).",
+        "Measured with statistics taken anew. Answers drawn at random would keep 13 % "
+        "or 11 %.",
+    ]
+    assert live.locator("input[type=range]").count() == 0
+    assert live.get_by_role("combobox", name="Network").is_visible()
+    assert live.locator(".pair [role=status]").inner_text().startswith("80.0 % right")
+    assert page.errors == []
+
+
+def test_guesses_are_worked_by_keyboard_and_focus_goes_on(sheet):
+    page, live = asking(sheet, width=390)
+    plain = live.get_by_label("The plain network keeps")
+    plain.focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    assert plain.get_attribute("aria-valuetext") == "1 %"
+    page.keyboard.press("Tab")
+    page.keyboard.press("End")
+    page.keyboard.press("Tab")
+    for _ in range(2):
+        assert page.evaluate("document.activeElement.textContent") == "Compare"
+        page.keyboard.press("Enter")
+    assert live.locator(".guess").inner_text().count("you said 1 %") == 2
+    network = live.get_by_role("combobox", name="Network")
+    assert network.evaluate("select => document.activeElement === select")
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_guesses_can_be_skipped(sheet, after):
+    _, live = asking(sheet, width=390, has_touch=True)
+    for _ in range(after):
+        live.get_by_role("button", name="Compare").tap()
+    live.get_by_role("button", name="Skip").tap()
+    assert live.locator("input[type=range]").count() == 0
+    assert live.locator("[role=status]").count() == 1 + after
+    network = live.get_by_role("combobox", name="Network")
+    assert network.evaluate("select => document.activeElement === select")
+    boxes = live.get_by_role("checkbox").all()
+    assert len(boxes) == 9
+    boxes[0].tap()
+    assert "1 of 9 blocks taken out" in live.locator(".pair [role=status]").inner_text()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_guess_is_accessible_and_fits_a_phone(sheet, theme):
+    page, live = asking(sheet, width=390, has_touch=True)
+    page.evaluate(f"document.documentElement.dataset.theme = {json.dumps(theme)}")
+    for _ in range(3):
+        for slider in live.get_by_role("slider").all():
+            assert slider.bounding_box()["height"] >= 24
+        found = Axe().run(page, options={"runOnly": RULES})
+        assert found.violations_count == 0, found.generate_report()
+        root = "document.documentElement"
+        assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")
+        if live.get_by_role("button", name="Compare").count():
+            live.get_by_role("button", name="Compare").tap()
+
+
+def test_two_figures_with_blocks_are_guessed_apart(sheet):
+    page = sheet(ASKING, ASKING)
+    first, second = (page.locator(FIGURE).nth(place) for place in (0, 1))
+    second.wait_for()
+    first.get_by_role("button", name="Skip").click()
+    assert first.get_by_role("combobox", name="Network").is_visible()
+    assert not second.get_by_role("combobox", name="Network").is_visible()
+    page.evaluate(BEST)
+    slider = second.get_by_label("The plain network keeps")
+    move = "s => best(() => { s.value++; s.dispatchEvent(new Event('input')); })"
+    assert slider.evaluate(move) < 16
+    compare = "button => best(() => button.click())"  # and the second shows all
+    assert second.get_by_role("button", name="Compare").evaluate(compare) < 16
 
 
 TEST = data.fashion_mnist(1, 200)[1]
