@@ -1,11 +1,13 @@
 """python -m cnnlib.train: several processes, interrupted runs, folders of pictures."""
 
+import multiprocessing
 import os
 import pathlib
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -330,7 +332,19 @@ def test_what_goes_wrong_in_a_worker_ends_in_one_line(pictures, tmp_path):
     assert line.endswith("; delete or replace it.")
 
 
-def test_a_worker_that_is_killed_ends_in_one_line(run, pictures, monkeypatch):
-    monkeypatch.setattr(folder, "open_picture", lambda path: os.kill(os.getpid(), 9))
-    with pytest.raises(SystemExit, match="was killed, probably for want of memory"):
-        run("nin_small", *folder_options(pictures), "--workers", "1")
+def test_a_worker_that_is_killed_ends_in_one_line(run, pictures):
+    done = threading.Event()
+
+    def kill_workers():
+        while not done.wait(0.01):
+            for worker in multiprocessing.active_children():
+                worker.kill()
+
+    thread = threading.Thread(target=kill_workers)
+    thread.start()
+    try:
+        with pytest.raises(SystemExit, match="was killed, probably for want of memory"):
+            run("nin_small", *folder_options(pictures), "--workers", "1")
+    finally:
+        done.set()
+        thread.join()
