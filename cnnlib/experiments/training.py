@@ -212,9 +212,9 @@ def answers(net, batches):
     ],
     (*COMMON, mislabelled, bootstrapped, answers, train.fit),
 )
-def labels(noise, loss, seed, images=2_000, tests=2_000, epochs=14):
+def labels(noise, loss, seed, images=1_600, tests=1_000, epochs=12):
     """After each epoch the accuracy on right labels of `tests`, that on the wrong and
-    right ones of another 500 training pictures ("noisy_accuracy"), and the share of the
+    right ones of another 400 training pictures ("noisy_accuracy"), and the share of the
     wrong training labels that the network repeats ("learnt").
 
     AdamW at a constant 0.001, batches of 64.
@@ -267,7 +267,7 @@ def one_run(net, seed, lr, images, tests, epochs):
     ],
     (*COMMON, one_run, train.fit),
 )
-def activations(activation, norm, dense, lr, seed, images=5_000, tests=2_000, epochs=3):
+def activations(activation, norm, dense, lr, seed, images=4_000, tests=2_000, epochs=3):
     """The network with another activation; `dense` is that of the dense layer, "own"
     the same as that of the convolutions."""
     torch.manual_seed(seed)
@@ -280,7 +280,7 @@ def activations(activation, norm, dense, lr, seed, images=5_000, tests=2_000, ep
     [{"lr": 0.005, "seed": seed} for seed in range(24)],
     (*COMMON, one_run, train.fit),
 )
-def nothing(lr, seed, images=5_000, tests=2_000, epochs=3):
+def nothing(lr, seed, images=4_000, tests=2_000, epochs=3):
     """One recipe, ReLU with batch normalisation, and many seeds."""
     torch.manual_seed(seed)
     return one_run(network(), seed, lr, images, tests, epochs)
@@ -383,7 +383,7 @@ def branching(join):
         *(its_drop, its_freeze, garments, one_run, init.he, data.Batches, train.fit),
     ),
 )
-def paths(join, seed, images=5_000, tests=2_000, epochs=4):
+def paths(join, seed, images=4_000, tests=2_000, epochs=3):
     """Branches that are all trained, dropped, or frozen in turn."""
     torch.manual_seed(seed)
     return one_run(branching(join), seed, 5e-3, images, tests, epochs)
