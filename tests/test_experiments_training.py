@@ -232,10 +232,3 @@ def test_every_experiment_has_its_control():
     assert {(0.005, seed) for seed in range(24)} == {
         (s["lr"], s["seed"]) for s in training.nothing.settings
     }
-
-
-def test_the_recipe_that_is_repeated_is_one_of_the_activations():
-    sizes = {"images": 64, "tests": 20, "epochs": 1}
-    usual = {"activation": "ReLU", "norm": True, "dense": "own"}
-    again = training.activations(**usual, lr=0.005, seed=4, **sizes)
-    assert training.nothing(lr=0.005, seed=4, **sizes) == again

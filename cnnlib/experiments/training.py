@@ -256,23 +256,20 @@ def one_run(net, seed, lr, images, tests, epochs):
 @experiment(
     "training-activations",
     [
-        {
-            **{"activation": activation, "norm": norm, "dense": dense},
-            **{"lr": lr, "seed": seed},
-        }
-        for activation, norm, dense, lr, seed in product(
-            ACTIVATIONS, (True, False), ("own", "maxout"), (0.001, 0.005), SEEDS
+        {"activation": activation, "norm": norm, "dense": dense, "seed": seed}
+        for activation, norm, dense, seed in product(
+            ACTIVATIONS, (True, False), ("own", "maxout"), SEEDS
         )
         if (activation, dense) != ("maxout", "own")
     ],
     (*COMMON, one_run, train.fit),
 )
-def activations(activation, norm, dense, lr, seed, images=4_000, tests=2_000, epochs=3):
+def activations(activation, norm, dense, seed, images=4_000, tests=2_000, epochs=3):
     """The network with another activation; `dense` is that of the dense layer, "own"
     the same as that of the convolutions."""
     torch.manual_seed(seed)
     net = network(activation, norm, activation if dense == "own" else dense)
-    return one_run(net, seed, lr, images, tests, epochs)
+    return one_run(net, seed, 2e-3, images, tests, epochs)
 
 
 @experiment(
