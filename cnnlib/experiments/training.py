@@ -384,3 +384,20 @@ def paths(join, seed, images=4_000, tests=2_000, epochs=3):
     """Branches that are all trained, dropped, or frozen in turn."""
     torch.manual_seed(seed)
     return one_run(branching(join), seed, 5e-3, images, tests, epochs)
+
+
+@experiment(
+    "training-paths-longer",
+    [
+        {"join": join, "seed": seed}
+        for join, seed in product(("all", "freeze-drop-path"), SEEDS)
+    ],
+    (
+        *(stage, Branches, branching, chosen, join_all, freeze_drop_path),
+        *(garments, one_run, init.he, data.Batches, train.fit),
+    ),
+)
+def paths_longer(join, seed, images=4_000, tests=2_000, epochs=12):
+    """The same with four times the steps."""
+    torch.manual_seed(seed)
+    return one_run(branching(join), seed, 5e-3, images, tests, epochs)
