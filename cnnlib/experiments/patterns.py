@@ -27,9 +27,9 @@ def pictures(images=4_000, tests=2_000):
     """The first `images` garments to train on. Held out are the test pictures and what
     is left of the 10,000 training pictures."""
     training, test = data.fashion_mnist(10_000, tests)
-    mine, rest = zip(*(part.split((images, 10_000 - images)) for part in training))
-    held_out = map(torch.cat, zip(rest, test, strict=True))
-    return data.Images(*mine), data.Images(*held_out)
+    mine = data.Images(*(part[:images] for part in training))
+    pairs = zip(training, test, strict=True)
+    return mine, data.Images(*(torch.cat([a[images:], b]) for a, b in pairs))
 
 
 def learnt(net, seed, images=4_000, epochs=6):
