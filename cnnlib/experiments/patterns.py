@@ -73,6 +73,7 @@ SHAPES = {
     "pyramid": (16, 32, 64),
     "constant": (21, 21, 21),
     "inverted": (23, 12, 6),
+    "inverted, wide end": (21, 10, 64),
     "isotropic": (29,),
     "constant, wider": (37, 37, 37),
     "pyramid, half": (8, 16, 32),
@@ -117,7 +118,6 @@ HALVINGS = {
     "strided convolution": 12,
     "convolution for a pool": 12,
     "pool and strided": 13,
-    "pool and strided, 12": 12,
 }
 
 
@@ -179,7 +179,6 @@ CHANGES = {
     "shifted": (0, 4, 0),
     "turned a little": (0, 0, 30),
     "turned all round": (0, 0, 180),
-    "first three changes": (0.5, 4, 30),
 }
 
 
@@ -229,10 +228,9 @@ def cover(changes, seed, images=4_000, epochs=6):
     net = shaped(SHAPES["pyramid"])
     changing = nn.Sequential(Changed(*CHANGES[changes], seed), net)
     losses = learnt(changing, seed, images, epochs)
-    tests = list(CHANGES)[:-1]
     shares = {
         test: accuracy(net, images, Changed(*CHANGES[test], seed=99, always=True))
-        for test in tests
+        for test in CHANGES
     }
     return {"train_loss": losses, "accuracy": shares}
 
@@ -279,23 +277,16 @@ def skipping(length, layers=32, channels=16, drop=0.0, dropout=0.0):
     [{"length": length, "seed": seed} for length in (*LENGTHS, 0) for seed in SEEDS],
     (*LEARNT, Skip, skipping),
 )
-def skips(length, seed, images=4_000, epochs=6):
+def skips(length, seed, images=4_000, epochs=4):
     """How long may a shortcut be? Accuracy of the network, and of what is left of it
-    without the first half, or the second, of its 32 layers."""
+    without the first half of its 32 layers."""
     torch.manual_seed(seed)
     net = skipping(length)
     losses = learnt(net, seed, images, epochs)
-    body, middle = net.body, len(net.body) // 2
-    parts = {
-        "accuracy": body,
-        "second_half": body[middle:],
-        "first_half": body[:middle],
-    }
-    shares = {}
-    for name, part in parts.items():
-        net.body = part
-        shares[name] = accuracy(net, images)
-    return {"train_loss": losses, **shares}
+    whole = accuracy(net, images)
+    net.body = net.body[len(net.body) // 2 :]
+    half = accuracy(net, images)
+    return {"train_loss": losses, "accuracy": whole, "second_half": half}
 
 
 # 6: a harder problem than necessary. Name: (share of paths, share of features dropped)
@@ -327,7 +318,6 @@ JOINS = {
     "maxout of 3, 5, 7": ((3, 5, 7), "max"),
     "mean of 3, 5, 7": ((3, 5, 7), "mean"),
     "maxout of 5, 5, 5": ((5, 5, 5), "max"),
-    "one kernel of 5": ((5,), "max"),
 }
 SCALES = (0.6, 0.8, 1.0, 1.2, 1.4)
 FRAME = 40  # pixels, so that a garment of 28 can grow by 1.4
@@ -389,7 +379,7 @@ def winners(net, x):
     [{"join": join, "seed": seed} for join in JOINS for seed in SEEDS],
     (*LEARNT, Changed, Branches, competing, scaled, winners),
 )
-def maxout(join, seed, images=4_000, epochs=6):
+def maxout(join, seed, images=4_000, epochs=4):
     """Train at scale 1; accuracy, and who wins, at each of SCALES."""
     torch.manual_seed(seed)
     net = competing(join)
