@@ -201,6 +201,13 @@ def test_turns_keep_the_middle_and_reach_the_limit():
     assert (angles > 0).float().mean() == pytest.approx(0.5, abs=0.1)
 
 
+def test_flipped_and_turned_is_turned_and_then_flipped():
+    both, turned = (
+        patterns.Changed(flip, 0, 30, seed=3, always=True)(batch(40)) for flip in (1, 0)
+    )
+    torch.testing.assert_close(both, turned.flip(-1), atol=1e-4, rtol=0)
+
+
 def test_the_test_of_a_change_is_the_same_every_time():
     x = batch()
     first, second = (patterns.Changed(0, 4, 30, seed=99, always=True)(x) for _ in "ab")
