@@ -364,13 +364,15 @@ def scaled(x, scale):
 
 @torch.no_grad()
 def winners(net, x):
-    """Share of all places and channels of the first layer of branches at which each
-    branch has the largest value."""
+    """Share of the values at which each branch has the largest one, in the first layer
+    of branches and at the places with a garment; the rest of the frame is black."""
     net.eval()
     layer = net.compete1[0]
+    garment = F.max_pool2d(x, 2) > Changed.BLACK + 0.1  # (N, 1, 20, 20)
     with train.autocast(x.device):
         values = torch.stack([branch(net.stem(x)) for branch in layer.branches])
-    counts = values.argmax(0).flatten().bincount(minlength=len(values))
+    winner = values.argmax(0)  # (N, C, 20, 20)
+    counts = winner[garment.expand_as(winner)].bincount(minlength=len(values))
     return (counts / counts.sum()).tolist()
 
 
