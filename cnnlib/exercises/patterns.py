@@ -23,7 +23,7 @@ def path_lengths():
 
 @trials("patterns/exercise-transition")
 def transition():
-    """Windows cut out one by one, and a convolution of which every second place stays."""
+    """Windows cut out one by one, and every second place of a convolution."""
     for batch, channels, new, height, width in (1, 1, 1, 2, 2), (2, 3, 5, 6, 8):
         x = torch.randn(batch, channels, height, width)
         weight = torch.randn(new, channels, 3, 3)
