@@ -134,11 +134,11 @@ def test_every_halving_halves_the_maps_and_doubles_the_channels(way):
 
 
 def test_what_the_halvings_cost():
-    first, strided, more, both, narrow = (
+    pooled, strided, more, both = (
         macs(patterns.halved(way)) for way in patterns.HALVINGS
     )
-    assert first == strided < more
-    assert both == pytest.approx(strided, rel=0.03) and narrow < 0.85 * strided
+    assert pooled == strided < more
+    assert both == pytest.approx(strided, rel=0.03)
 
 
 def test_the_concatenation_keeps_the_maxima_first():
