@@ -24,6 +24,7 @@ PLANNED = {
     *("lenet", "alexnet", "vgg", "nin", "inception-bill", "googlenet"),
     *("batch-norm", "resnet", "why-residual", "densenet", "comparison"),
     *("own-pictures", "training", "transfer", "detection", "verification"),
+    "seeing",
 }
 OPERATORS = {
     ast.Add: operator.add,
