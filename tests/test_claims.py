@@ -23,8 +23,8 @@ PLANNED = {
     *("backpropagation", "starting"),
     *("lenet", "alexnet", "vgg", "nin", "inception-bill", "googlenet"),
     *("batch-norm", "resnet", "why-residual", "densenet", "comparison"),
-    *("own-pictures", "training", "transfer", "detection", "verification"),
-    "patterns",
+    *("own-pictures", "training", "transfer", "patterns", "seeing"),
+    *("detection", "verification"),
 }
 OPERATORS = {
     ast.Add: operator.add,

@@ -41,6 +41,7 @@ SIZES = {
     "samples": 1,
     "passes": 100,
     "marks": (0.1,),
+    "updates": 2,
 }
 SLOW = ("googlenet", "why-residual", "channels-anywhere")  # two to ten seconds a run
 ALL_THE_SAME = {  # are run by `make test`
