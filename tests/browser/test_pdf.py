@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import unicodedata
 
 import pytest
 import yaml
@@ -51,7 +52,8 @@ def test_every_page_of_the_contents_is_there_in_order(book, starts):
 
 
 def sheet_text(book, sheet):
-    return book.pages[sheet].extract_text()
+    """What stands on a sheet, with two letters for each ligature."""
+    return unicodedata.normalize("NFKC", book.pages[sheet].extract_text())
 
 
 def test_sheets_are_numbered_through_and_the_contents_name_the_numbers(
