@@ -30,9 +30,11 @@ def tracked():
 
 
 @pytest.fixture
-def gpu():
-    """The GPU that torch sees, else a pretended one."""
+def gpu(monkeypatch):
+    """The GPU that torch sees, else a pretended one; it chooses its precision itself."""
     import torch
+
+    monkeypatch.delenv("CNNLIB_PRECISION", raising=False)
 
     from tests.pretend_gpu import pretend_gpu
 
