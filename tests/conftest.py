@@ -31,13 +31,12 @@ def tracked():
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """The GPU that torch sees, else a pretended one; it chooses its precision itself."""
+    """The GPU that torch sees, else a pretended one, in the precision it has."""
     import torch
-
-    monkeypatch.delenv("CNNLIB_PRECISION", raising=False)
 
     from tests.pretend_gpu import pretend_gpu
 
+    monkeypatch.delenv("CNNLIB_PRECISION", raising=False)
     is_there = torch.cuda.is_available()
     with contextlib.nullcontext() if is_there else pretend_gpu(noise=1e-6):
         yield torch.device("cuda")

@@ -141,7 +141,8 @@ def test_tensors_are_printed_with_their_device(gpu):
 
 
 @pretended
-def test_queries_answer_as_on_a_machine_with_a_gpu():
+def test_queries_answer_as_on_a_machine_with_a_gpu(monkeypatch):
+    monkeypatch.delenv("CNNLIB_PRECISION", raising=False)
     with pretend_gpu(count=2):
         assert train.device() == torch.device("cuda")  # without an index, as torch's
         assert train.hardware() == "Pretended GPU, bf16"
