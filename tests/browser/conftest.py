@@ -52,6 +52,28 @@ def browser():
         yield found
 
 
+@pytest.fixture
+def sheet(browser):
+    """A function that shows figures alone on an empty page and returns the page, whose
+    scripts must not fail."""
+    pages = []
+
+    def show(*shown, width=1000, theme="light", **options):
+        page = browser.new_page(viewport={"width": width, "height": 900}, **options)
+        pages.append(page)
+        page.errors = []
+        page.on("pageerror", lambda error: page.errors.append(str(error)))
+        head = f"<!doctype html><html lang=en data-theme={theme}><title>x</title>"
+        body = "".join(figure._repr_html_() for figure in shown)
+        page.set_content(f"{head}<main>{body}</main>")
+        return page
+
+    yield show
+    for page in pages:
+        assert page.errors == []
+        page.close()
+
+
 @pytest.fixture(scope="session")
 def visit(browser, address):
     """A function that opens a page of the site with every other host cut off.

@@ -20,26 +20,16 @@ BOOT = data.fashion_mnist(1, 1)[1].images[0, 0]
 
 
 @pytest.fixture
-def show(browser):
-    """A function that shows benches on an empty page and returns the page."""
-    pages = []
+def show(sheet):
+    """`sheet`, which waits until benches are alive."""
 
-    def page_of(*shown, width=1000, theme="light", **options):
-        page = browser.new_page(viewport={"width": width, "height": 900}, **options)
-        pages.append(page)
-        page.errors = []
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
-        body = "".join(figure._repr_html_() for figure in shown)
-        head = f"<!doctype html><html lang=en data-theme={theme}><title>x</title>"
-        page.set_content(f"{head}<main>{body}</main>")
+    def page_of(*shown, **options):
+        page = sheet(*shown, **options)
         if options.get("java_script_enabled", True):
             page.wait_for_selector(FIGURE)
         return page
 
-    yield page_of
-    for page in pages:
-        assert page.errors == []
-        page.close()
+    return page_of
 
 
 def tables(live):

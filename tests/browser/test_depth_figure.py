@@ -11,7 +11,7 @@ from tests.browser.conftest import BEST
 from tests.browser.test_site import RULES
 
 ROWS = experiments.load("depth")["rows"]
-FORM = figures.depth(ROWS)._repr_html_()
+FIGURE = figures.depth(ROWS)
 LIVE = ".live-figure[data-state=live] .live"
 DEPTHS = (8, 20, 56)
 SHOW, SKIP = "Show the curves", "Skip the guesses"
@@ -27,28 +27,8 @@ PLACES = """live => [...live.querySelectorAll(
 
 
 @pytest.fixture
-def sheet(browser):
-    pages = []
-
-    def show(width=390, count=1, theme="light", **options):
-        options = {"has_touch": True} | options
-        page = browser.new_page(viewport={"width": width, "height": 1000}, **options)
-        pages.append(page)
-        page.errors = []
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
-        head = f"<!doctype html><html lang=en data-theme={theme}><title>x</title>"
-        page.set_content(f"{head}<main>{FORM * count}</main>")
-        return page
-
-    yield show
-    for page in pages:
-        assert page.errors == []
-        page.close()
-
-
-@pytest.fixture
 def page(sheet):
-    page = sheet()
+    page = sheet(FIGURE, width=390, has_touch=True)
     page.wait_for_selector(LIVE)
     return page
 
@@ -228,7 +208,7 @@ def test_a_finger_guesses_and_moves_the_slider(page):
 
 
 def test_two_on_a_page_keep_their_own_guesses(sheet):
-    page = sheet(count=2)
+    page = sheet(FIGURE, FIGURE, width=390, has_touch=True)
     page.set_viewport_size({"width": 390, "height": 2400})
     first, second = (page.locator(LIVE).nth(place) for place in (0, 1))
     second.wait_for()
@@ -245,7 +225,7 @@ def test_two_on_a_page_keep_their_own_guesses(sheet):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_it_is_accessible_and_fits_a_phone(sheet, theme):
-    page = sheet(theme=theme)
+    page = sheet(FIGURE, width=390, theme=theme)
     page.wait_for_selector(LIVE)
     for act in (lambda: None, lambda: guess(page, "about the same")):
         act()
@@ -260,7 +240,7 @@ def test_it_is_accessible_and_fits_a_phone(sheet, theme):
 
 @pytest.mark.parametrize("width", [320, 390, 480, 620, 1000, 2560])
 def test_nothing_moves_and_a_step_takes_less_than_a_frame(sheet, width):
-    page = sheet(width=width)
+    page = sheet(FIGURE, width=width)
     page.wait_for_selector(LIVE)
     live = page.locator(LIVE)
     before = live.evaluate(PLACES)
@@ -287,7 +267,7 @@ def test_nothing_moves_and_a_step_takes_less_than_a_frame(sheet, width):
 
 
 def test_without_a_script_the_still_form_is_there(sheet):
-    page = sheet(java_script_enabled=False)
+    page = sheet(FIGURE, width=390, java_script_enabled=False)
     assert page.get_by_role("row").count() == 8
     root = page.locator(".still")
     assert root.evaluate("still => getComputedStyle(still).overflowX") == "auto"

@@ -32,27 +32,6 @@ SHIFTS = """() => {
 }"""
 
 
-@pytest.fixture
-def sheet(browser):
-    """A function that shows figures on an empty page and returns the page."""
-    pages = []
-
-    def show(*shown, width=1000, **options):
-        page = browser.new_page(viewport={"width": width, "height": 900}, **options)
-        pages.append(page)
-        page.errors = []
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
-        body = "".join(figure._repr_html_() for figure in shown)
-        page.set_content(
-            f"<!doctype html><html lang=en><title>x</title><main>{body}</main>"
-        )
-        return page
-
-    yield show
-    for page in pages:
-        page.close()
-
-
 def rows(live):
     return live.locator("table.stages").evaluate(ROWS)
 

@@ -14,17 +14,10 @@ SHARES = {"learnt": LEARNT, "random": LEARNT - 0.2}
 
 
 @pytest.fixture
-def page(browser):
-    page = browser.new_page(viewport={"width": 390, "height": 900}, has_touch=True)
-    page.errors = []
-    page.on("pageerror", lambda error: page.errors.append(str(error)))
-    head = "<!doctype html><html lang=en><title>x</title>"
-    form = figures.freeze(SIZES, SHARES)._repr_html_()
-    page.set_content(f"{head}<main>{form}</main>")
+def page(sheet):
+    page = sheet(figures.freeze(SIZES, SHARES), width=390, has_touch=True)
     page.wait_for_selector(LIVE)
-    yield page
-    assert page.errors == []
-    page.close()
+    return page
 
 
 def percent(share):

@@ -12,16 +12,10 @@ LIVE = ".live-figure[data-state=live] .live"
 
 
 @pytest.fixture
-def page(browser):
-    page = browser.new_page(viewport={"width": 390, "height": 900}, has_touch=True)
-    page.errors = []
-    page.on("pageerror", lambda error: page.errors.append(str(error)))
-    head = "<!doctype html><html lang=en><title>x</title>"
-    page.set_content(f"{head}<main>{pipes()._repr_html_()}</main>")
+def page(sheet):
+    page = sheet(pipes(), width=390, has_touch=True)
     page.wait_for_selector(LIVE)
-    yield page
-    assert page.errors == []
-    page.close()
+    return page
 
 
 def branches(page):
