@@ -43,11 +43,26 @@ def never_called():
     return 1
 
 
+def built():
+    return [5]
+
+
 def double(n):
     return 2 * n
 """,
     "test_small.py": """\
+from functools import cache
+
+import small
 from small import Counter, double
+
+built = cache(lambda: small.built())
+
+def test_a_list_is_built():
+    assert built()
+
+def test_it_is_the_right_one_though_another_test_has_built_it():
+    assert built() == [5]
 
 def test_double():
     assert double(2) == 4
@@ -116,7 +131,7 @@ def test_what_the_tests_of_a_small_project_do_not_notice_is_found(run):
     done = run()
     assert done.returncode == 1, done.stderr
     first, *reports = done.stdout.split("\n# small.py: ")
-    assert re.fullmatch(r"small\.py: 12 changes, 1 survivors, \d+ s\n", first)
+    assert re.fullmatch(r"small\.py: 13 changes, 1 survivors, \d+ s\n", first)
     unlisted, gone = reports
     assert unlisted.startswith("1 survivors unlisted")
     assert yaml.safe_load(unlisted.partition("\n")[2]) == [

@@ -74,9 +74,8 @@ TESTS = {
     },
     **{
         f"cnnlib/models/{name}.py": [
-            f"tests/test_models_{name}.py",
-            "tests/test_models.py",
-            *("-k", f"{name} and not small_batch"),
+            *(f"tests/test_models_{name}.py", "tests/test_models_activations.py"),
+            *("tests/test_models.py", "-k", f"{name} and not small_batch"),
         ]
         for name in (
             *("lenet", "alexnet", "nin", "vgg", "googlenet", "resnet", "resnet_cifar"),
@@ -199,17 +198,14 @@ class Trials:
             raise session.Interrupted("the tests cannot be collected")
         session.config.pluginmanager.unregister(name="terminalreporter")
         session.config._tmp_path_factory.getbasetemp()  # one for all
-        seen, late = in_a_fork(partial(self.observe, session.items))
-        for name in late:
-            with contextlib.suppress(ImportError):
-                importlib.import_module(name)
+        seen = [self.seen(test) for test in session.items]
         gc.collect()
         gc.freeze()  # the forks share what they do not touch
-        quickest = sorted((seconds, n) for n, (seconds, _) in seen)
+        quickest = sorted((seconds, n) for n, (seconds, _) in enumerate(seen))
         in_a_fork(partial(self.demand, [session.items[n] for _, n in quickest]))
         for change in self.tried:
             place = str(change.find(self.module).__code__)
-            calls = [(seconds, n) for n, (seconds, called) in seen if place in called]
+            calls = [(s, n) for n, (s, called) in enumerate(seen) if place in called]
             tests = [session.items[n] for _, n in sorted(calls)]
             limit = 5 + 5 * sum(seconds for seconds, _ in calls)
             survives = in_a_fork(partial(self.survives, change, tests), limit)
@@ -225,28 +221,36 @@ class Trials:
     def run(self, test, following):
         test.config.hook.pytest_runtest_protocol(item=test, nextitem=following)
 
-    def observe(self, tests):
-        """Of every test its number, its seconds, and what it calls in the module; and
-        the packages that were imported late, which each fork would do again."""
+    def seen(self, test):
+        """Seconds of a test, and what it calls in the module. What it imports late is
+        imported here, or each fork would do it again."""
+        seconds, called, late = in_a_fork(partial(self.observe, test))
+        for name in late:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+        return seconds, called
+
+    def observe(self, test):
+        """`seen`, and the packages that were imported late. In a process of its own: a
+        test that is content with what another has built calls nothing."""
         hush()
         before = {*sys.modules}
         places = {change.find(self.module).__code__ for change in self.tried}
-        seen = []
-        for number, test in enumerate(tests):
-            called, start = set(), time.process_time()
+        called = set()
 
-            def note(frame, event, _, called=called):
-                if frame.f_code in places:
-                    called.add(frame.f_code)
+        def note(frame, event, _):
+            if frame.f_code in places:
+                called.add(frame.f_code)
 
-            sys.setprofile(note)
-            self.run(test, None)
-            sys.setprofile(None)
-            if self.failed:
-                raise AssertionError(f"{test.nodeid} fails before anything is changed")
-            seconds = time.process_time() - start
-            seen.append([number, [seconds, [str(place) for place in called]]])
-        return seen, [name for name in sys.modules if name not in before]
+        start = time.process_time()
+        sys.setprofile(note)
+        self.run(test, None)
+        sys.setprofile(None)
+        if self.failed:
+            raise AssertionError(f"{test.nodeid} fails before anything is changed")
+        seconds = time.process_time() - start
+        late = [name for name in sys.modules if name not in before]
+        return seconds, [str(place) for place in called], late
 
     def demand(self, tests):
         """Without a change, the tests pass in another order, too: one that needs what
