@@ -66,12 +66,14 @@ def test_subsampling_is_coefficient_times_sum_plus_bias():
     layer.bias.data = torch.tensor([0.5, -1.0]).view(2, 1, 1)
     x = torch.arange(8.0).view(1, 2, 2, 2)
     assert layer(x).flatten().tolist() == [2 * (0 + 1 + 2 + 3) + 0.5, 3 * 22 - 1]
+    assert Subsampling(2)(x).flatten().tolist() == [6 / 4, 22 / 4]  # begins as the mean
 
 
-def test_scaled_tanh_maps_one_to_one():
+def test_scaled_tanh_maps_one_to_one_and_ends_at_its_amplitude():
     activation = lenet5().s2[1]
-    x = torch.tensor([-1.0, 1.0])
-    torch.testing.assert_close(activation(x), x, atol=1e-4, rtol=0)
+    x = torch.tensor([-1.0, 1.0, 0.0, 100.0])
+    expected = torch.tensor([-1.0, 1.0, 0.0, 1.7159])
+    torch.testing.assert_close(activation(x), expected, atol=1e-4, rtol=0)
 
 
 def test_class_codes_are_84_signs_and_the_nearest_code_wins():
