@@ -56,7 +56,7 @@ def _rgb(picture):
 
 def _eight_bits(picture, tags):
     """Grey of 16 bits, or of as many as TIFF's `tags` say, as grey of 8 bits."""
-    numbers = np.asarray(picture)
+    numbers = np.asarray(picture, np.int32)  # NumPy 2.1 crashes on swapped bytes
     (bits,), white_is_zero = tags.get(258, (16,)), tags.get(262) == 0
     grey = np.round(numbers / (2**bits - 1) * 255)
     if white_is_zero:

@@ -86,7 +86,9 @@ def test_every_mode_of_pillow_is_right_or_refused_by_name(mode, monkeypatch, tmp
 def test_a_file_of_a_mode_is_right_or_refused(mode, ending, tmp_path):
     pixel, expected = MODES[mode]
     path = tmp_path / f"cat.{ending}"
-    picture_of(mode, pixel, (32, 32)).save(path, quality=95)
+    # Pillow 11 cannot read what it writes of this mode without compression
+    options = {"compression": "jpeg"} if mode == "YCbCr" else {}
+    picture_of(mode, pixel, (32, 32)).save(path, quality=95, **options)
     if expected is None:
         with pytest.raises(DataError, match=rf"cat\.tif .*mode {mode} does not say"):
             open_picture(path)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from jupyter_book.config import get_final_config
@@ -89,6 +90,21 @@ def test_links_in_raw_html_are_checked_too(host, tmp_path):
     found = {link["uri"]: link["status"] for link in map(json.loads, lines)}
     assert found == {f"{host}/there": "working", f"{host}/gone": "broken"}
     assert done.returncode == 1 and f"{host}/gone".encode() in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "handler"),
+    [
+        *[("sharing", "draw_all"), ("search", "write_index")],
+        *[("loading", "drop_icons"), ("pictures", "compress_all")],
+    ],
+)
+def test_what_is_done_to_pages_at_the_end_waits_for_pages(
+    name, handler, extension, tmp_path
+):
+    links = SimpleNamespace(builder=SimpleNamespace(format=""), outdir=tmp_path)
+    getattr(extension(name), handler)(links, None)
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_doi_is_asked_for_at_its_registry(extension):

@@ -56,7 +56,7 @@ def card(page):
 
 
 def draw_all(app, problem):
-    if problem is None:
+    if problem is None and app.builder.format == "html":
         book = app.config.ogp_site_name
         for page, text in descriptions().items():
             if page in app.env.titles:
