@@ -69,7 +69,7 @@ def test_only_a_cell_of_imports_is_preparation(speaking, source, only):
 
 def test_a_figure_has_an_address_and_what_only_mentions_it_has_none(speaking):
     begins = nodes.strong("", "Figure 12.")
-    caption = nodes.paragraph("", "", begins, nodes.Text(" A window."))
+    caption = nodes.paragraph("", "", nodes.Text(""), begins, nodes.Text(" A window."))
     mention = nodes.paragraph("", "", nodes.Text("Figure 12. shows it."))
     other = nodes.paragraph("", "", nodes.strong("", "Figure it out."))
     tree = nodes.section("", caption, mention, other, nodes.paragraph())

@@ -263,9 +263,11 @@ def address(tree, ledger):
 def number(tree):
     """Give the caption of each figure its id, and a mark to link to."""
     for caption in list(tree.findall(nodes.paragraph)):
-        begins = FIGURE.fullmatch(caption[0].astext()) if len(caption) else None
-        if begins and isinstance(caption[0], nodes.strong):
-            id = f"figure-{begins[1]}"
+        # The parser of the notebooks puts an empty text before it.
+        begin = next((part for part in caption if part.astext()), None)
+        found = FIGURE.fullmatch(begin.astext()) if begin else None
+        if found and isinstance(begin, nodes.strong):
+            id = f"figure-{found[1]}"
             caption["ids"].append(id)
             caption["classes"].append("figure-caption")
             caption.append(raw(MARK.format(id=id, what="figure")))
