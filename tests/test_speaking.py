@@ -74,7 +74,7 @@ def test_a_figure_has_an_address_and_what_only_mentions_it_has_none(speaking):
     other = nodes.paragraph("", "", nodes.strong("", "Figure it out."))
     tree = nodes.section("", caption, mention, other, nodes.paragraph())
     speaking.number(tree)
-    assert caption["ids"] == ["figure-12"] and caption["classes"] == ["figure-caption"]
+    assert caption["ids"] == ["figure-12"] and caption["classes"] == ["below-figure"]
     assert 'href="#figure-12"' in caption[-1].astext()
     assert not mention["ids"] and not other["ids"] and len(other) == 1
 

@@ -269,5 +269,5 @@ def number(tree):
         if found and isinstance(begin, nodes.strong):
             id = f"figure-{found[1]}"
             caption["ids"].append(id)
-            caption["classes"].append("figure-caption")
+            caption["classes"].append("below-figure")
             caption.append(raw(MARK.format(id=id, what="figure")))

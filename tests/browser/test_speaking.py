@@ -127,7 +127,7 @@ def test_figures_have_addresses_and_imports_are_folded(visit):
         text = (SITE / path).read_text(encoding="utf-8")
         captions = re.findall(r"<strong>Figure (\d+)\.</strong>", text)
         assert (
-            re.findall(r'<p class="figure-caption" id="figure-(\d+)"', text) == captions
+            re.findall(r'<p class="below-figure" id="figure-(\d+)"', text) == captions
         )
         assert captions == [str(n + 1) for n in range(len(captions))], path
         assert '"quiet imports"><summary>code: imports' in text, path
