@@ -3,6 +3,7 @@
 from math import floor
 
 import pytest
+from docutils import nodes
 
 from cnnlib import claims
 
@@ -50,6 +51,32 @@ def test_a_step_of_the_grid_is_at_most_an_eighth_of_the_tolerance(speaking):
 def test_only_a_cell_of_calls_is_machinery(speaking, source, calls):
     assert speaking.called(source) == calls
     assert speaking.is_machinery(source) == (set(calls) <= speaking.CALLS)
+
+
+@pytest.mark.parametrize(
+    ("source", "only"),
+    [
+        ("import torch\n\nfrom cnnlib import data", True),
+        ("from cnnlib import plots\n\nplots.use_style()", True),
+        ("import torch\n\nx = torch.ones(2)", False),
+        ("import torch\n\nprint(torch.ones(2))", False),
+        ('from cnnlib.figures import quiz\n\nquiz("lenet")', False),
+    ],
+)
+def test_only_a_cell_of_imports_is_preparation(speaking, source, only):
+    assert speaking.is_preparation(source) == only
+
+
+def test_a_figure_has_an_address_and_what_only_mentions_it_has_none(speaking):
+    begins = nodes.strong("", "Figure 12.")
+    caption = nodes.paragraph("", "", nodes.Text(""), begins, nodes.Text(" A window."))
+    mention = nodes.paragraph("", "", nodes.Text("Figure 12. shows it."))
+    other = nodes.paragraph("", "", nodes.strong("", "Figure it out."))
+    tree = nodes.section("", caption, mention, other, nodes.paragraph())
+    speaking.number(tree)
+    assert caption["ids"] == ["figure-12"] and caption["classes"] == ["below-figure"]
+    assert 'href="#figure-12"' in caption[-1].astext()
+    assert not mention["ids"] and not other["ids"] and len(other) == 1
 
 
 def test_an_answer_in_words_is_among_its_choices():

@@ -1,5 +1,6 @@
 """What a chapter's page has beyond its notebook: a field for the answer under each
-exercise, an address for every statement, and calls of the ledger folded to a line.
+exercise, an address for every statement and figure, and calls of the ledger and imports
+folded to a line.
 
 The page holds no answer in clear, only hashes of what counts as right, salted with the
 id of the exercise: of the whole number or word itself or, where `check` allows a
@@ -26,11 +27,13 @@ from cnnlib import claims
 from tools import form, release
 
 CALLS = {"check", "cite", "held"}  # what a cell of machinery consists of
-FOLD = '<details class="quiet"><summary>{}</summary>'
+FOLD = '<details class="{}"><summary>{}</summary>'
+FIGURE = re.compile(r"Figure (\d+)\.")  # how a caption begins
+STYLE = "plots.use_style()"  # stands among the imports
 LINE = re.compile(r'<p class="claim claim-(\w+)">(<strong>\1</strong> )(.*?)</p>')
 MARK = (
-    '<a class="address" href="#{id}" title="Address of this statement">'
-    '<span class="visually-hidden">Address of this statement</span></a>'
+    '<a class="address" href="#{id}" title="Address of this {what}">'
+    '<span class="visually-hidden">Address of this {what}</span></a>'
 )
 ROW = ' <a class="to-ledger" href="{ledger}#{id}">ledger</a>'
 LIMIT = 0.5  # of a last digit: what a decimal fraction without a tolerance stands for
@@ -62,6 +65,7 @@ def speak(app, tree, name):
     stem = name.partition("/")[2]
     ledger = app.builder.get_relative_uri(name, "book/ledger")
     address(tree, ledger)
+    number(tree)
     exercises = {exercise.id: exercise for exercise in claims.exercises()}
     notebook = form.read_notebook(form.ROOT, stem)
     cells = notebook.cells
@@ -76,6 +80,8 @@ def speak(app, tree, name):
             ask(node, exercises[asked[0]], where)
         elif is_machinery(cell.source):
             fold(node[:1], "code: " + ", ".join(called(cell.source)))
+        elif is_preparation(cell.source):
+            fold(node[:1], "code: imports", "quiet imports")
 
 
 def place(app, tree, stem):
@@ -117,6 +123,12 @@ def is_machinery(source):
     return set(called(source)) <= CALLS
 
 
+def is_preparation(source):
+    """Whether a cell only imports."""
+    lines = [line for line in ast.parse(source).body if ast.unparse(line) != STYLE]
+    return all(isinstance(line, ast.Import | ast.ImportFrom) for line in lines)
+
+
 def called(source):
     """The names that the statements of a cell call, each once; "" for what is no call
     of a name."""
@@ -125,12 +137,12 @@ def called(source):
     return list(dict.fromkeys(getattr(name, "id", "") for name in functions))
 
 
-def fold(children, title):
+def fold(children, title, kind="quiet"):
     """Put nodes that follow each other into <details>."""
     first, last = children[0], children[-1]
     parent = first.parent
     parent.insert(parent.index(last) + 1, raw("</details>"))
-    parent.insert(parent.index(first), raw(FOLD.format(escape(title))))
+    parent.insert(parent.index(first), raw(FOLD.format(kind, escape(title))))
 
 
 def raw(text):
@@ -239,10 +251,23 @@ def address(tree, ledger):
         if id in met:
             return f'<p class="claim claim-{kind}">{label}{text}{row}</p>'
         met.add(id)
-        mark = MARK.format(id=id)
+        mark = MARK.format(id=id, what="statement")
         return f'<p class="claim claim-{kind}" id="{id}">{label}{text}{row}{mark}</p>'
 
     for node in list(tree.findall(nodes.raw)):
         text = node.astext()
         if 'class="claim ' in text:
             node.replace_self(raw(LINE.sub(with_address, text)))
+
+
+def number(tree):
+    """Give the caption of each figure its id, and a mark to link to."""
+    for caption in list(tree.findall(nodes.paragraph)):
+        # The parser of the notebooks puts an empty text before it.
+        begin = next((part for part in caption if part.astext()), None)
+        found = FIGURE.fullmatch(begin.astext()) if begin else None
+        if found and isinstance(begin, nodes.strong):
+            id = f"figure-{found[1]}"
+            caption["ids"].append(id)
+            caption["classes"].append("below-figure")
+            caption.append(raw(MARK.format(id=id, what="figure")))

@@ -23,14 +23,18 @@ document.addEventListener("DOMContentLoaded", () => {
   });
 });
 
-/* Paper is light, and each sheet says where it is from. A file has no address to print. */
+/* Paper is light, shows the imports, and each sheet says where it is from. A file has no
+   address to print. */
 {
   const { dataset, classList } = document.documentElement;
   const quoted = (text) => JSON.stringify(text).replace(/</g, "\\3c ");
-  let theme, foot;
+  let theme, foot, folded = [];
+  const open = (whether) => folded.forEach((details) => { details.open = whether; });
   addEventListener("beforeprint", () => {
     theme = dataset.theme;
     dataset.theme = "light";
+    folded = document.querySelectorAll("details.imports:not([open])");
+    open(true);
     if (location.protocol === "file:") return;
     const version = document.querySelector("meta[name=version]").content;
     const address = document.querySelector("link[rel=canonical]").href;
@@ -43,6 +47,7 @@ document.addEventListener("DOMContentLoaded", () => {
   });
   addEventListener("afterprint", () => {
     dataset.theme = theme;
+    open(false);
     foot?.remove();
     classList.remove("no-code");
   });

@@ -122,6 +122,22 @@ def test_cells_that_only_call_the_ledger_are_folded(visit):
         assert quiet.locator("pre").first.is_visible()
 
 
+def test_figures_have_addresses_and_imports_are_folded(visit):
+    for path in CHAPTERS:
+        text = (SITE / path).read_text(encoding="utf-8")
+        captions = re.findall(r"<strong>Figure (\d+)\.</strong>", text)
+        assert (
+            re.findall(r'<p class="below-figure" id="figure-(\d+)"', text) == captions
+        )
+        assert captions == [str(n + 1) for n in range(len(captions))], path
+        assert '"quiet imports"><summary>code: imports' in text, path
+    with visit(f"{CHAPTER}#figure-2") as page:
+        assert page.locator("#figure-2").is_visible()
+        mark = page.locator("#figure-2 a.address")
+        assert mark.get_attribute("href") == "#figure-2"
+        assert not page.locator("details.imports pre").first.is_visible()
+
+
 def test_every_page_has_a_description_and_a_card_of_its_own():
     found = {}
     for path in PAGES:
