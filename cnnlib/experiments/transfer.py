@@ -266,19 +266,18 @@ def along(one, other, points, pictures, held_out):
     [{"seed": seed} for seed in range(3)],
     (*PARTS, between, apart, along),
 )
-def line(seed, size=500, points=9, tests=1000):
+def line(seed, most=500, steps=300, points=9, tests=1000):
     """Do two networks end in one valley? {"learnt, one start": `along`, ...} for two
     trainings of all stages, each with a head and batches of its own.
 
     "learnt" starts from stages that learnt garments, "random" from stages that learnt
     nothing; "one start" copies the same stages twice, "two starts" those of two seeds.
     """
-    pictures, held_out = cats(seed, most=size)
+    pictures, held_out = cats(seed, most)
     x, y = normalised(pictures, train.device())
     numbers = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(held_out.labels), generator=numbers)[:tests]
     few = data.Images(*(part[order] for part in held_out))
-    steps, _ = SIZES[size]
     lines = {}
     for name, source in ("learnt", "garments"), ("random", "random"):
         first, second = (trained_on(source, seed + more)[0] for more in (0, 50))
