@@ -50,8 +50,16 @@ def _elsewhere(root):
         for near in (root.resolve().parent, *sorted(root.iterdir())):
             if (near / "train").is_dir() and (near / "val").is_dir():
                 return f"; {near} has one: name that folder"
-    return (
+    wanted = (
         ": it needs train/CLASS/... and val/CLASS/... with the pictures of each class"
+    )
+    inside = sorted(root.iterdir()) if root.is_dir() else []
+    kinds = [path.name for path in inside if path.is_dir() and not _hidden(path.name)]
+    if not kinds or "val" in kinds:
+        return wanted
+    return (
+        f"{wanted}; put most of those in {kinds[0]} into train/{kinds[0]}, the others "
+        f"into val/{kinds[0]}, and so on"
     )
 
 

@@ -407,6 +407,13 @@ def phone_pictures(root):
         path.rename(path.with_suffix(".heic"))
 
 
+def not_dealt(root):
+    for name in ("blue", "red"):
+        (root / "train" / name).rename(root / name)
+    (root / "train").rmdir()
+    (root / "val").rename(root / ".val")
+
+
 def other_classes(root):
     (root / "val" / "blue").rename(root / "val" / "green")
 
@@ -422,7 +429,11 @@ def other_classes(root):
         (other_classes, r"differ in their classes \(blue, green\)"),
         (
             lambda root: (root / "train").rename(root / "t"),
-            r"train: it needs train/CLA",
+            r"train: it needs train/CLASS/\.\.\. and .* of each class\.$",
+        ),
+        (
+            not_dealt,
+            r"pictures has no folder train: .*; put most of those in blue into ",
         ),
         (
             lambda root: (root / "val").rename(root / "v"),
