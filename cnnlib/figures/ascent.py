@@ -88,8 +88,9 @@ def _sheet(rows):
     """An <img> of all pictures, a row of each; 15 of their grey values is ink."""
     tiles = [[_unpacked(picture) for picture in row] for row in rows]
     ink = np.concatenate([np.concatenate(row, 1) for row in tiles])
-    file = io.BytesIO()
-    Image.fromarray(255 - 17 * ink).save(file, "PNG", optimize=True)
+    file, sheet = io.BytesIO(), Image.fromarray(ink, "P")
+    sheet.putpalette([grey for step in range(16) for grey in 3 * (255 - 17 * step,)])
+    sheet.save(file, "PNG", optimize=True, bits=4)
     source = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
     alt = escape(
         "Grey noise on the left becomes speckle in the upper rows, and a few dark "
