@@ -93,8 +93,8 @@ def _sheet(rows):
     sheet.save(file, "PNG", optimize=True, bits=4)
     source = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
     alt = escape(
-        "Grey noise on the left becomes speckle in the upper rows, and a few dark "
-        "strokes on white in the lower ones."
+        "Grey noise on the left becomes black and white speckle in the upper rows, and "
+        "soft stripes on white in the lower ones."
     )
     height, width = ink.shape
     return f'<img src="{source}" alt="{alt}" width="{2 * width}" height="{2 * height}">'
