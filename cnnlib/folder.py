@@ -17,7 +17,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms import v2
 
 from cnnlib.data import DataError, Share
-from cnnlib.pictures import open_picture
+from cnnlib.pictures import begins_as_picture, open_picture
 
 # Of the ImageNet training set, in RGB; as everywhere in torchvision.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -50,8 +50,16 @@ def _elsewhere(root):
         for near in (root.resolve().parent, *sorted(root.iterdir())):
             if (near / "train").is_dir() and (near / "val").is_dir():
                 return f"; {near} has one: name that folder"
-    return (
+    wanted = (
         ": it needs train/CLASS/... and val/CLASS/... with the pictures of each class"
+    )
+    inside = sorted(root.iterdir()) if root.is_dir() else []
+    kinds = [path.name for path in inside if path.is_dir() and not _hidden(path.name)]
+    if not kinds or "val" in kinds:
+        return wanted
+    return (
+        f"{wanted}; put most of those in {kinds[0]} into train/{kinds[0]}, the others "
+        f"into val/{kinds[0]}, and so on"
     )
 
 
@@ -89,7 +97,7 @@ class FolderBatches:
         std=STD,
     ):
         self.mean, self.std = mean, std
-        self.classes, files, self.others = find(Path(folder))
+        self.classes, files, self.others = find(folder)
         labels = Counter(label for _, label in files)
         self.counts = {name: labels[i] for i, name in enumerate(self.classes)}
         self.device = torch.device(device)
@@ -112,10 +120,19 @@ class FolderBatches:
     def __iter__(self):
         for batch in self.loader:
             if isinstance(batch, DataError):
-                raise batch
+                raise DataError(f"{batch}{self._others(batch)}") from batch
             x, y = batch
             x = normalised(x.to(self.device), self.mean, self.std)
             yield x, y.to(self.device)
+
+    def _others(self, problem):
+        """Whoever has to mend one picture wants to know of the others: those whose
+        first bytes say already that they cannot be read."""
+        paths = [path for path, _ in self.loader.dataset.files]
+        bad = [path for path in paths if not begins_as_picture(path)]
+        bad = [path for path in bad if not str(problem).startswith(f"{path} ")]
+        more = ", ..." * (len(bad) > 5)
+        return f" {len(bad)} more: {', '.join(bad[:5])}{more}." * bool(bad)
 
 
 def window(size, training, channels=3):
@@ -199,6 +216,7 @@ def _random_stream(key):
 def find(folder):
     """The classes in alphabetical order, a pair (path, label) for each picture, and
     how many other files there are by their endings."""
+    folder = Path(folder)
     try:
         inside = sorted(path for path in folder.iterdir() if not _hidden(path.name))
     except OSError as problem:

@@ -1,9 +1,10 @@
 """The picture in a file, whatever its format and mode, in red, green and blue."""
 
+import os
 import warnings
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cnnlib.data import DataError
 
@@ -28,10 +29,44 @@ def open_picture(path):
             with open(path, "rb") as file, Image.open(file) as picture:
                 return _rgb(picture)
     except Exception as problem:  # decoders raise what they like
-        reason = " ".join(str(problem).split()) or type(problem).__name__
+        remedy = "; delete or replace it" if _is_file_or_link(path) else ""
         raise DataError(
-            f"{path} cannot be read as a picture ({reason}); delete or replace it."
+            f"{path} cannot be read as a picture ({_reason(problem, path)}){remedy}."
         ) from problem
+
+
+def begins_as_picture(path):
+    """Whether a file has the first bytes of a picture of a size within Pillow's limit;
+    what follows is not looked at, which makes it fast."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            Image.open(path).close()
+    except Exception:  # as above
+        return False
+    return True
+
+
+def _is_file_or_link(path):
+    return os.path.lexists(path) and not os.path.isdir(path)
+
+
+def _reason(problem, path):
+    """Why a picture cannot be read, in a few words without a line's end."""
+    if isinstance(problem, UnidentifiedImageError):
+        with open(path, "rb") as file:
+            head = file.read(8)
+        if head.endswith(b"ftyp"):  # phones and messengers call it .jpg, too
+            return "it is HEIC or a film, whatever its name: export it as JPEG"
+        return "it has no format that Pillow knows" if head else "it is empty"
+    if isinstance(
+        problem, Image.DecompressionBombWarning | Image.DecompressionBombError
+    ):
+        limit = f"{Image.MAX_IMAGE_PIXELS:,}"
+        return f"it has more pixels than Pillow's limit of {limit}: save it smaller"
+    reason = getattr(problem, "strerror", None) or str(problem)
+    return " ".join(reason.split()) or type(problem).__name__
 
 
 def _rgb(picture):

@@ -1,5 +1,6 @@
 """Pictures made by ascent, their judges, and the maps that are checked."""
 
+import base64
 import copy
 import json
 
@@ -256,6 +257,37 @@ def test_the_squares_that_matter_most_are_covered(pictures):
     gone = (covered.abs() < 1e-5) & (whole > 1e-3)
     assert gone[:, 0, 4:8, 8:12].float().mean() > 0.95
     assert gone.sum() <= 6 * 16
+
+
+def test_packed_pictures_are_grey_values_in_sixteen_steps(pictures):
+    values = base64.b64decode(seeing.packed(pictures[0]))
+    digits = [half for byte in values for half in divmod(byte, 16)]
+    expected = (15 * pictures[0].flatten()).round().int().tolist()
+    assert digits == expected and len(digits) == 784
+
+
+def test_what_is_said_is_the_softmax_in_thousandths(net, pictures):
+    found = seeing.said(net, pictures, classes())
+    shares = net(seeing.normal(pictures)).softmax(1)
+    for number, share in enumerate(shares.tolist()):
+        assert abs(1000 * share[number] - found["wanted"][number]) < 1
+        assert abs(1000 * max(share) - found["sure"][number]) < 1
+        assert share[found["class"][number]] == max(share)
+
+
+def test_the_steps_begin_with_noise_and_go_where_ascent_goes():
+    row = seeing.steps(seed=0, samples=1, climbed=(0, 20), **SIZE)
+    for way in ("nothing", "all three"):
+        shown = row[way]["shown"]
+        assert list(shown) == list(seeing.SHOWN)
+        for kind, parts in shown.items():
+            noise = torch.sigmoid(seeing.starts(10, 0)[kind])
+            assert parts["pictures"][0] == seeing.packed(noise)
+            before, after = parts["own"]["wanted"]
+            assert after > before or way != "nothing"
+        assert all(len(shares) == 2 for shares in row[way]["shares"].values())
+    assert row["nothing"] != row["all three"]
+    assert not seeing.steps(seed=1, samples=1, climbed=(0,), **SIZE)["nothing"]["shown"]
 
 
 def test_the_experiments_give_numbers_of_every_seed():

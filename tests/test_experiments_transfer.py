@@ -153,3 +153,84 @@ def test_a_way_is_a_mean_over_drawings_of_different_pictures(monkeypatch):
 def test_the_control_is_run_for_the_same_seeds_and_numbers():
     rows = [setting["source"] for setting in transfer.law.settings]
     assert rows.count("garments") == rows.count("random") == 3
+
+
+def test_half_way_is_the_mean_of_two_networks_and_the_ends_are_they():
+    one = transfer.learn(network(), *pictures(), frozen=0, steps=3, seed=0)
+    other = transfer.learn(network(), *pictures(), frozen=0, steps=5, seed=1)
+    a, b = numbers(one), numbers(other)
+    half = numbers(transfer.between(one, other, 0.5))
+    for name in a.keys() - {n for n in a if n.endswith("tracked")}:
+        torch.testing.assert_close(half[name], (a[name] + b[name]) / 2)
+    assert same(numbers(transfer.between(one, other, 0)), a) == a.keys()
+    end = numbers(transfer.between(one, other, 1))
+    assert {name for name in b if torch.allclose(end[name], b[name])} >= {
+        name for name in b if not name.endswith("tracked")
+    }
+    assert same(numbers(one), a) == a.keys()  # the ends stay what they are
+
+
+def test_two_networks_are_as_far_apart_as_their_convolutions():
+    one, other = network(), network()
+    assert transfer.apart(one, other) == 0
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.neg_()
+    assert transfer.apart(one, other) == pytest.approx(2)
+    with torch.no_grad():
+        other.head.weight.fill_(100)
+        other.stem[1].weight.fill_(100)
+    assert transfer.apart(one, other) == pytest.approx(2)
+
+
+def test_along_a_line_the_statistics_are_as_they_are_or_new():
+    """Statistics that no picture has spoil the network; measured anew they do not."""
+    few, _ = data.fashion_mnist(60, 1)
+    few = transfer.of_classes(few, transfer.CATS)
+    x, y = transfer.normalised(few, train.device())
+    net = transfer.learn(network(), x, y, frozen=0, steps=40, seed=0)
+    spoilt = copy.deepcopy(net)
+    for norm in transfer.norms(spoilt):
+        norm.running_mean.add_(50)
+    found = transfer.along(net, spoilt, 3, few, (x, y))
+    assert found["apart"] == 0
+    assert found["as they are"][0] > 0.9 and found["as they are"][2] < 0.7
+    assert len(set(found["anew"])) == 1 and found["anew"][0] > 0.9
+
+
+def small(monkeypatch):
+    """Sets of a few pictures, for whole runs."""
+    few, digits = data.fashion_mnist(400, 60), data.digits(200, 60)
+    monkeypatch.setattr(data, "fashion_mnist", lambda *_: few)
+    monkeypatch.setattr(data, "digits", lambda: digits)
+    monkeypatch.setattr(transfer, "SIZES", {5: (3, 2), 10: (3, 1)})
+    kept = transfer.cats
+    monkeypatch.setattr(transfer, "cats", lambda seed, most=30: kept(seed, most))
+    learnt = transfer.trained_on
+    monkeypatch.setattr(
+        transfer, "trained_on", lambda source, seed: learnt(source, seed, epochs=1)
+    )
+
+
+def test_a_distant_source_has_shares_for_three_ways_and_its_filters(monkeypatch):
+    small(monkeypatch)
+    row = transfer.far(source="digits", seed=0, sizes=(5, 10))
+    assert row["accuracy"].keys() == {5, 10}
+    ways = {"4 frozen", "3 frozen", "none frozen"}
+    assert all(shares.keys() == ways for shares in row["accuracy"].values())
+    assert [len(filters) for filters in row["filters"]] == [9] * 16
+    fresh = transfer.trained_on("digits", 0)[0].stem[0].weight.flatten(1)
+    found = torch.tensor(row["filters"], device=fresh.device)
+    torch.testing.assert_close(found, fresh, atol=6e-4, rtol=0)
+
+
+def test_networks_of_one_start_are_nearer_than_of_two(monkeypatch):
+    small(monkeypatch)
+    row = transfer.line(seed=0, most=10, steps=3, points=2, tests=20)
+    for start in ("learnt", "random"):
+        near, distant = (
+            row[f"{start}, {n} start{s}"] for n, s in (("one", ""), ("two", "s"))
+        )
+        assert near["apart"] < 0.7 < distant["apart"]
+        assert near["as they are"][0] == distant["as they are"][0]
+        assert len(near["anew"]) == 2

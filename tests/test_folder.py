@@ -13,7 +13,7 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from cnnlib.data import DataError
-from cnnlib.folder import FolderBatches, image_folder, window
+from cnnlib.folder import FolderBatches, find, image_folder, window
 from cnnlib.pictures import open_picture
 
 PROCESSES = [  # what PyTorch and Python may say about processes, not what is tested
@@ -250,8 +250,56 @@ def test_a_damaged_picture_is_named_in_one_line(damage, workers, pictures):
 @pytest.mark.parametrize("bomb", ["bomb", "bomb-warned-of"])
 def test_a_picture_above_pillows_limit_is_not_even_begun(bomb, tmp_path):
     (tmp_path / "huge.png").write_bytes(DAMAGES[bomb])
-    with pytest.raises(DataError, match="could be decompression bomb"):
+    with pytest.raises(
+        DataError, match="more pixels than Pillow's limit of 89,478,485"
+    ):
         open_picture(tmp_path / "huge.png")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "it is empty"),
+        (b"<html>not found</html>", "it has no format that Pillow knows"),
+        (b"\0\0\0\x18ftypheic" + bytes(99), "it is HEIC or a film, whatever its name"),
+    ],
+)
+def test_it_is_said_why_a_picture_cannot_be_read(content, reason, tmp_path):
+    (tmp_path / "IMG_1.jpg").write_bytes(content)
+    with pytest.raises(DataError, match=rf"IMG_1\.jpg .*\({reason}.*delete or replace"):
+        open_picture(tmp_path / "IMG_1.jpg")
+
+
+def test_what_is_not_there_needs_no_deleting(tmp_path):
+    for path, reason in (
+        (tmp_path / "none.jpg", r"No such file or directory\)\.$"),
+        (tmp_path, r"Is a directory\)\.$"),
+    ):
+        with pytest.raises(DataError, match=reason):
+            open_picture(path)
+    (tmp_path / "link.jpg").symlink_to("nowhere.jpg")
+    with pytest.raises(DataError, match="delete or replace it"):
+        open_picture(tmp_path / "link.jpg")
+
+
+def test_with_one_damaged_picture_the_others_are_named(pictures):
+    red, blue = pictures / "train" / "red", pictures / "train" / "blue"
+    (red / "3.png").write_bytes(PNG[: len(PNG) // 2])
+    (blue / "1.png").write_bytes(b"")
+    (blue / "2.png").write_bytes(DAMAGES["bomb"])
+    batches, _ = image_folder(pictures, 28, batch_size=24)
+    with pytest.raises(DataError) as refused:
+        list(batches)
+    said = str(refused.value)
+    named = {path for path in (red / "3.png", blue / "1.png", blue / "2.png")}
+    assert "\n" not in said and str(blue / "1.png") in said
+    first = said.partition(" cannot")[0]
+    rest = {str(path) for path in named if path.parent == blue} - {first}
+    assert said.endswith(f" {len(rest)} more: {', '.join(sorted(rest))}.")
+
+
+def test_a_folder_may_be_named_by_text(pictures):
+    assert find(str(pictures / "train")) == find(pictures / "train")
 
 
 def test_the_other_pictures_and_their_labels_are_torchvisions(pictures):
@@ -361,6 +409,13 @@ def phone_pictures(root):
         path.rename(path.with_suffix(".heic"))
 
 
+def not_dealt(root):
+    for name in ("blue", "red"):
+        (root / "train" / name).rename(root / name)
+    (root / "train").rmdir()
+    (root / "val").rename(root / ".val")
+
+
 def other_classes(root):
     (root / "val" / "blue").rename(root / "val" / "green")
 
@@ -376,7 +431,11 @@ def other_classes(root):
         (other_classes, r"differ in their classes \(blue, green\)"),
         (
             lambda root: (root / "train").rename(root / "t"),
-            r"train: it needs train/CLA",
+            r"train: it needs train/CLASS/\.\.\. and .* of each class\.$",
+        ),
+        (
+            not_dealt,
+            r"pictures has no folder train: .*; put most of those in blue into ",
         ),
         (
             lambda root: (root / "val").rename(root / "v"),

@@ -184,10 +184,15 @@ def test_an_experiment_runs_on_the_gpu(gpu, name, setting, monkeypatch, tmp_path
     sizes = {key: value for key, value in SIZES.items() if key in known}
     if name == "why-residual-lesions":
         sizes["pictures"] = (0, 1)
-    if name == "transfer-law":
+    if name in ("transfer-law", "transfer-source"):
         sizes["sizes"] = (5,)
         monkeypatch.setattr(transfer, "cats", partial(transfer.cats, most=5))
-    few = data.fashion_mnist(200, 50)
+    if name == "transfer-line":
+        sizes |= {"most": 5, "steps": 2}
+    if name == "seeing-steps":
+        sizes["climbed"] = (0, 2)
+    few, digits = data.fashion_mnist(200, 50), data.digits(100, 50)
+    monkeypatch.setattr(data, "digits", lambda *_: digits)
 
     def fashion_mnist(train=200, test=50):
         return cut(few, train, test)

@@ -83,10 +83,13 @@ def test_a_strangers_folder_goes_through_the_lines(
     chapter, source, phone, tmp_path, capsys
 ):
     where = tmp_path / "kept"
-    accuracy = chapter["classifier"](phone, "resnet_small", source, where)
+    (phone / "night" / "renamed.jpg").write_bytes(b"\0\0\0\x18ftypheic" + bytes(99))
+    given = (str(phone), "resnet_small", str(source), str(where))  # as one types them
+    accuracy = chapter["classifier"](*given)
     assert accuracy > 0.9
-    found, loaded = capsys.readouterr().out.splitlines()
-    assert found == "63 pictures, 2 broken, 1 other files"
+    found, broken, loaded = capsys.readouterr().out.splitlines()
+    assert found == "63 pictures, other files: {'.heic': 1}"
+    assert broken == "broken: cut.jpg empty.jpg renamed.jpg"
     assert loaded.endswith("there for 7 classes, begins anew for 3")
     model = predict.load(where)
     assert model.classes == sorted(LIGHT)

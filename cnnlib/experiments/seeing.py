@@ -11,6 +11,7 @@ normalised. That a second network be asked whether it recognises what the first 
 made is ours.
 """
 
+import base64
 import copy
 import math
 from collections import OrderedDict
@@ -214,6 +215,64 @@ def judge(seed, images=10_000, tests=2_000, epochs=None, samples=5, updates=200)
     labels = held_out.labels.to(train.device())
     verdicts["real"] = verdict(judges, grey(held_out.images), labels, known)
     return {"accuracy": accuracy, "verdicts": verdicts}
+
+
+STEPS = (0, 1, 2, 5, 10, 20, 50, 100, 200)
+SHOWN = (1, 4, 7)  # trouser, coat, sneaker
+
+
+def packed(picture):
+    """The grey values of a picture in 16 steps, two in a byte, as text: base 64."""
+    digits = "".join(f"{round(15 * value):x}" for value in picture.flatten().tolist())
+    return base64.b64encode(bytes.fromhex(digits)).decode()
+
+
+@torch.no_grad()
+def said(net, pictures, wanted):
+    """What `net` says of each picture: {"wanted": probability of the wanted class in
+    thousandths, "class": the most probable class, "sure": its probability}."""
+    shares = net(normal(pictures)).softmax(1).float().cpu()
+    best = shares.max(1)
+    own = shares.gather(1, wanted.cpu()[:, None])[:, 0]
+    values = {"wanted": own, "sure": best.values}
+    rounded = {key: (1000 * v).round().int().tolist() for key, v in values.items()}
+    return {**rounded, "class": best.indices.tolist()}
+
+
+@experiment(
+    "seeing-steps",
+    [{"seed": seed} for seed in range(3)],
+    (*PARTS, *CLIMB[:6], packed, said),
+)
+def steps(seed, images=10_000, tests=2_000, epochs=None, samples=3, climbed=STEPS):
+    """What do the network and its judge say while a picture is made? {way: {"shares":
+    {judge: the share recognised after each number of steps}, "shown": {class: {
+    "pictures": `packed` after each, judge: `said` of them}}}}.
+
+    The ways are no restraint and all three; the judge is the same network from another
+    seed. The first sample of some classes is shown, of the first network.
+    """
+    judges = {
+        who: trained(seed + more, "small", images, tests, epochs)[0]
+        for who, more in (("own", 0), ("other seed", 100))
+    }
+    wanted = torch.arange(CLASSES, device=train.device()).repeat_interleave(samples)
+    score, z = of_class(judges["own"], wanted), starts(len(wanted), seed)
+    found = {}
+    for way in ("nothing", "all three"):
+        made = [climb(score, z, WAYS[way], count) for count in climbed]
+        shares = {
+            who: [recognised(net, pictures, wanted) for pictures in made]
+            for who, net in judges.items()
+        }
+        shown = {}
+        for kind in SHOWN if seed == 0 else ():
+            own = torch.stack([pictures[samples * kind] for pictures in made])
+            same = torch.full((len(own),), kind, device=own.device)
+            words = {who: said(net, own, same) for who, net in judges.items()}
+            shown[kind] = {"pictures": [packed(picture) for picture in own], **words}
+        found[way] = {"shares": shares, "shown": shown}
+    return found
 
 
 def maps(net, pictures):

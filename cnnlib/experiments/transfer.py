@@ -1,5 +1,6 @@
 """Transfer: which layers to keep of a network that was trained on something else."""
 
+import copy
 from collections import OrderedDict
 
 import torch
@@ -76,6 +77,7 @@ def normalised(pictures, device):
 
 SOURCES = {
     "garments": lambda: [of_classes(part, KNOWN) for part in data.fashion_mnist()],
+    "digits": lambda: data.digits(),
 }
 
 
@@ -196,3 +198,95 @@ def law(source, seed, sizes=tuple(SIZES)):
         for size in sizes
     }
     return {"own": own, "accuracy": shares}
+
+
+@experiment(
+    "transfer-source",
+    [{"source": "digits", "seed": seed} for seed in range(3)],
+    (*PARTS, data.digits),
+)
+def far(source, seed, sizes=(5, 20, 100)):
+    """What are stages worth that learnt something else? {"own": accuracy on the source,
+    "accuracy": {size: {way: share}}, "filters": those of the stem, a row of nine each}.
+
+    Pictures, heads and batches are those of `law` with the same seed, and the
+    statistics are the garments', so that its starts differ by their weights alone.
+    """
+    net, own = trained_on(source, seed)
+    garments, _ = SOURCES["garments"]()
+    net = remeasured(net, data.Batches(garments, 500, device=train.device()))
+    known, held_out = (normalised(part, train.device()) for part in cats(seed))
+    ways = "4 frozen", "3 frozen", "none frozen"
+    shares = {
+        size: {way: used(net, way, size, seed, known, held_out) for way in ways}
+        for size in sizes
+    }
+    filters = net.stem[0].weight.flatten(1).tolist()
+    rows = [[round(weight, 3) for weight in row] for row in filters]
+    return {"own": own, "accuracy": shares, "filters": rows}
+
+
+@torch.no_grad()
+def between(one, other, share):
+    """The network so far along the straight line from `one` to `other`: of all their
+    weights, biases and running statistics, this share of the way."""
+    net = copy.deepcopy(one)
+    mine, theirs = net.state_dict(), other.state_dict()
+    for name, value in mine.items():
+        if value.is_floating_point():  # all but the counters of batches
+            value.lerp_(theirs[name], share)
+    return net
+
+
+@torch.no_grad()
+def apart(one, other):
+    """Distance of two networks' convolutions, in lengths of one: their mean length."""
+    a, b = (
+        torch.cat([p.flatten() for p in net.parameters() if p.ndim == 4])
+        for net in (one, other)
+    )
+    return (2 * (a - b).norm() / (a.norm() + b.norm())).item()
+
+
+def along(one, other, points, pictures, held_out):
+    """Accuracies on the straight line between two networks, at so many equal steps:
+    {"as they are": [...], "anew": [...]}, the second with the statistics of batch
+    normalisation measured anew on `pictures`; and how far the two are "apart"."""
+    found = {"as they are": [], "anew": [], "apart": apart(one, other)}
+    batches = data.Batches(pictures, 500, device=train.device())
+    for share in torch.linspace(0, 1, points).tolist():
+        net = between(one, other, share)
+        found["as they are"].append(accuracy(net, *held_out))
+        found["anew"].append(accuracy(remeasured(net, batches), *held_out))
+    return found
+
+
+@experiment(
+    "transfer-line",
+    [{"seed": seed} for seed in range(3)],
+    (*PARTS, between, apart, along),
+)
+def line(seed, most=500, steps=300, points=9, tests=1000):
+    """Do two networks end in one valley? {"learnt, one start": `along`, ...} for two
+    trainings of all stages, each with a head and batches of its own.
+
+    "learnt" starts from stages that learnt garments, "random" from stages that learnt
+    nothing; "one start" copies the same stages twice, "two starts" those of two seeds.
+    """
+    pictures, held_out = cats(seed, most)
+    x, y = normalised(pictures, train.device())
+    numbers = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(held_out.labels), generator=numbers)[:tests]
+    few = data.Images(*(part[order] for part in held_out))
+    lines = {}
+    for name, source in ("learnt", "garments"), ("random", "random"):
+        first, second = (trained_on(source, seed + more)[0] for more in (0, 50))
+        ends = [
+            learn(adapted(start, len(CATS), own), x, y, 0, steps, own)
+            for start, own in ((first, seed), (first, seed + 50), (second, seed + 50))
+        ]
+        for other, starts in zip(ends[1:], ("one start", "two starts"), strict=True):
+            lines[f"{name}, {starts}"] = along(
+                ends[0], other, points, pictures, normalised(few, train.device())
+            )
+    return lines

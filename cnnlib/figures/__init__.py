@@ -6,6 +6,7 @@ works on the site, in Jupyter and in Colab. The script takes over when the figur
 into view; where no script runs, on GitHub and on paper, the still form stays.
 """
 
+from cnnlib.figures.ascent import ascent
 from cnnlib.figures.bench import bench
 from cnnlib.figures.bill import bill
 from cnnlib.figures.blocks import blocks
@@ -16,6 +17,7 @@ from cnnlib.figures.pipes import pipes
 from cnnlib.figures.quiz import quiz
 
 __all__ = [
+    "ascent",
     "bench",
     "bill",
     "blocks",

@@ -5,6 +5,7 @@ import pickle
 import sys
 import tempfile
 import zipfile
+from pathlib import Path
 
 import torch
 
@@ -26,6 +27,7 @@ def save(folder, epoch, state):
     checkpoint of `epoch` and remove all but the last two; returns its path.
 
     Raises OSError where it cannot be written; those before it are kept."""
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"epoch-{epoch:04}.pt"
     new = path.with_suffix(".new")
