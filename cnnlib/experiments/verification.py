@@ -273,10 +273,14 @@ SEEDS = range(3)
             for way in (*NAMING, "semi-hard")
         ),
         *({"way": "classes", "updates": 0, "seed": seed} for seed in SEEDS),
+        *(
+            {"way": "hardest", "updates": STEPS, "seed": seed, "margin": 0.0}
+            for seed in SEEDS
+        ),
     ],
     PARTS,
 )
-def views(way, updates, seed, kept=500):
+def views(way, updates, seed, margin=MARGIN, kept=500):
     """Which codes tell garments apart that were never seen? What `judged` says, and
     "history", every tenth row of `learn`.
 
@@ -287,7 +291,7 @@ def views(way, updates, seed, kept=500):
     known, unseen = data.fashion_mnist()
     net, history = None, []
     if way != "pixels":
-        net, history = learn(way, known, seed, updates)
+        net, history = learn(way, known, seed, updates, margin=margin)
     a, b = (
         codes(net, x.to(train.device()), way in NAMING)
         for x in two_views(unseen.images, 1000 + seed)

@@ -14,6 +14,7 @@ from cnnlib.figures.freeze import freeze
 from cnnlib.figures.microscope import microscope, rounded
 from cnnlib.figures.pipes import pipes
 from cnnlib.figures.quiz import quiz
+from cnnlib.figures.verification import verification
 
 __all__ = [
     "bench",
@@ -25,4 +26,5 @@ __all__ = [
     "pipes",
     "quiz",
     "rounded",
+    "verification",
 ]
