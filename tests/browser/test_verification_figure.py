@@ -38,8 +38,8 @@ def slider(page):
 
 
 def set_to(page, name, kind, step):
-    page.get_by_label("Code").select_option(label=name)
-    page.get_by_label("Strangers").select_option(label=KINDS[kind])
+    page.get_by_role("combobox", name="Code").select_option(label=name)
+    page.get_by_role("combobox", name="Strangers").select_option(label=KINDS[kind])
     slider(page).fill(str(step))
 
 
@@ -48,7 +48,7 @@ def top(name):
 
 
 def test_nothing_is_shown_before_the_guess(page):
-    charts = page.get_by_role("img")
+    charts = page.locator(f"{LIVE} .chart")
     for place in (0, 1):
         label = charts.nth(place).get_attribute("aria-label")
         assert label == "not shown before your guess"
