@@ -35,7 +35,10 @@ function curveOf(same, strangers) {
   return { points, equal, area, error: (equal.rejects + equal.accepts) / 2, strict: points.findLast(({ accepts }) => accepts <= ALLOWED) };
 }
 
-function start(root, { codes, strangers, guesses }) {
+function start(root, { codes: packed, strangers, guesses }) {
+  // Distances come as steps from one to the next.
+  const sums = steps => steps.reduce((values, step) => [...values, (values.at(-1) ?? 0) + step], []);
+  const codes = packed.map(({ name, same, any, class: close }) => ({ name, same: sums(same), any: sums(any), class: sums(close) }));
   const percent = share => `${(100 * share).toFixed(1)} %`;
   const curves = new Map();
   const chosen = options => {
@@ -169,9 +172,8 @@ function start(root, { codes, strangers, guesses }) {
   function reveal(picked) {
     open = true;
     const { strict } = curve();
-    const right = Math.round(100 * strict.rejects);
     const nearest = guesses.reduce((best, value) => Math.abs(value - 100 * strict.rejects) < Math.abs(best - 100 * strict.rejects) ? value : best);
-    guess = picked === null ? "" : `With 1 % of strangers let in, ${right} of 100 right pairs are turned away. ${picked === nearest ? "No choice was nearer than yours" : "You guessed"}: ${picked}.`;
+    guess = picked === null ? "" : `Your question: with 1 % of strangers let in, ${percent(strict.rejects)} of right pairs are turned away. ${picked === nearest ? "No choice was nearer than yours" : "You guessed"}: ${picked}.`;
     threshold = strict.threshold;
     other();
     slider.focus();

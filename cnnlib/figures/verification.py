@@ -1,5 +1,7 @@
 """Verification: a threshold over stored pairs, with both errors and their curve."""
 
+import itertools
+
 import torch
 
 from cnnlib.experiments.verification import equal_error, rates
@@ -43,7 +45,7 @@ def verification(codes):
         "</table>"
     )
     data = {
-        "codes": [{"name": name, **_plain(found)} for name, found in codes.items()],
+        "codes": [{"name": name, **_steps(found)} for name, found in codes.items()],
         "strangers": STRANGERS,
         "guesses": GUESSES,
     }
@@ -60,5 +62,10 @@ def summary(same, strangers):
     return equal_error(same, strangers), rejects[strict].item()
 
 
-def _plain(distances):
-    return {kind: sorted(map(int, distances[kind])) for kind in KINDS}
+def _steps(distances):
+    """Sorted distances of each kind as steps from one to the next, short to write."""
+    found = {}
+    for kind in KINDS:
+        values = sorted(map(int, distances[kind]))
+        found[kind] = [b - a for a, b in itertools.pairwise([0, *values])]
+    return found

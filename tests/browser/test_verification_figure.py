@@ -61,7 +61,7 @@ def test_nothing_is_shown_before_the_guess(page):
     _, rejected = summary(CODES["triplets"]["same"], CODES["triplets"]["any"])
     said = status(page)
     assert f"{100 * rejected:.1f} % rejected" in said
-    assert f"{round(100 * rejected)} of 100 right pairs are turned away" in said
+    assert f"{100 * rejected:.1f} % of right pairs are turned away" in said
     assert "You guessed: 60" in said
     assert page.locator(f"{LIVE} .curve").get_attribute("d").startswith("M0")
 
