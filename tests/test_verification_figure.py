@@ -6,7 +6,6 @@ import re
 
 import pytest
 import torch
-from sklearn.metrics import roc_curve
 
 from cnnlib import experiments, figures
 from cnnlib.experiments.verification import COMPARED
@@ -33,11 +32,12 @@ def data(html):
 
 
 def test_the_summary_is_what_scikit_learn_finds():
+    metrics = pytest.importorskip("sklearn.metrics", reason="no scikit-learn here")
     for seed in range(10):
         same, strangers = made(seed)["same"], made(seed)["class"]
         right = [1] * len(same) + [0] * len(strangers)
         scores = [-distance for distance in [*same, *strangers]]
-        accepts, hits, _ = roc_curve(right, scores, drop_intermediate=False)
+        accepts, hits, _ = metrics.roc_curve(right, scores, drop_intermediate=False)
         equal, rejected = summary(same, strangers)
         place = abs(1 - hits - accepts).argmin()
         assert equal == pytest.approx((1 - hits + accepts)[place] / 2)
