@@ -15,6 +15,7 @@ from cnnlib.figures.freeze import freeze
 from cnnlib.figures.microscope import microscope, rounded
 from cnnlib.figures.pipes import pipes
 from cnnlib.figures.quiz import quiz
+from cnnlib.figures.verification import verification
 
 __all__ = [
     "ascent",
@@ -27,4 +28,5 @@ __all__ = [
     "pipes",
     "quiz",
     "rounded",
+    "verification",
 ]
