@@ -21,6 +21,7 @@ CELL = scenes.SIDE // CELLS  # pixels
 ANCHORS = {2: ((32, 16), (16, 32)), 1: ((24, 24),)}
 KINDS = len(scenes.KINDS)
 LOSSES = "cross-entropy", "mixed", "squared"
+RATES = 0.005, 0.04, 0.12  # peaks of the learning rate
 OVERLAPS = 0.3, 0.5, 0.7, 1.0  # of suppression; with 1 there is none
 STRANGE = (0, 3, 5, 9)  # T-shirts, dresses, sandals, ankle boots: never trained on
 
@@ -161,7 +162,7 @@ def inputs(pictures, device):
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def learn(net, pictures, truth, epochs, seed, loss="cross-entropy", rate=5e-3):
+def learn(net, pictures, truth, epochs, seed, loss="cross-entropy", rate=0.04):
     """Train `net`, in place, and yield the mean loss of each epoch. AdamW, one cycle,
     batches of 32, half of which are turned from left to right."""
     device = train.device()
@@ -339,8 +340,8 @@ PARTS = (
         {"anchors": anchors, "loss": loss, "rate": rate, "seed": seed}
         for seed in range(3)
         for anchors, loss, rate in (
-            *((2, loss, rate) for loss in LOSSES for rate in (0.005, 0.0015)),
-            (1, "cross-entropy", 0.005),
+            *((2, loss, rate) for loss in LOSSES for rate in RATES),
+            (1, "cross-entropy", 0.04),
         )
     ],
     PARTS,
@@ -386,13 +387,13 @@ def run(anchors, loss, rate, seed, images=2000, tests=400, epochs=12):
 
 
 @experiment("detection-shown", [{"seed": 0}], PARTS)
-def shown(seed, images=2000, tests=12, epochs=12):
+def shown(seed, images=2000, count=12, epochs=12):
     """Scenes to look at, two thirds of them ordinary and the rest `pairs`: {"sheet":
     JPEG, base64, four in a row, "scenes": for each the true boxes [left, top, right,
     bottom, kind] and those found, before suppression, with their score}."""
-    net, _ = trained(2, "cross-entropy", 0.005, seed, images, epochs)
-    pictures, truth = scenes.scenes(tests - tests // 3, "test", 2000)
-    close, close_truth = pairs(tests // 3, "test", 2001)
+    net, _ = trained(2, "cross-entropy", 0.04, seed, images, epochs)
+    pictures, truth = scenes.scenes(count - count // 3, "test", 2000)
+    close, close_truth = pairs(count // 3, "test", 2001)
     pictures, truth = torch.cat([pictures, close]), truth + close_truth
     rows = [torch.cat(list(row), 1) for row in (255 - pictures).split(4)]
     file = io.BytesIO()
