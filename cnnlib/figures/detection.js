@@ -84,8 +84,8 @@ function start(root, data) {
     const said = element("b");
     return { input, said, label: element("label", {}, text, said, input) };
   };
-  const least = slider("Lowest score that stays: ", data.least, 0.05);
-  const overlap = slider("Largest overlap that stays: ", 1, 0);
+  const least = slider("Lowest score: ", data.least, 0.05);
+  const overlap = slider("Largest overlap: ", 1, 0);
   const step = (text, name, by) => {
     const button = element("button", { type: "button", textContent: text });
     button.setAttribute("aria-label", name);
@@ -121,15 +121,15 @@ function start(root, data) {
     element("button", { textContent: "Show the curve" }), " ", skip, missing);
   const verdict = element("p", { className: "verdict" });
   const open = element("div", { className: "away" }, chart, keys, verdict);
-  const lines = ["sum", "", "soft"].map(className => element("p", { className }));
+  const lines = ["sum", "all", "soft"].map(className => element("p", { className }));
   const result = element("div", {}, ...lines);
   result.setAttribute("role", "status");
   root.append(element("div", { className: "live" },
     element("div", { className: "pair" }, element("div", {}, least.label), element("div", {}, overlap.label)),
+    result,
     element("div", { className: "pair" }, element("div", {}, pages, picture, element("p", { className: "soft",
       textContent: "Thin and dashed: the true boxes. Solid: found, right. Dotted, with a cross: found, wrong." })),
-      element("div", { className: "swap" }, form, open)),
-    result));
+      element("div", { className: "swap" }, form, open))));
 
   function marked({ box, of }) {
     const [left, top, right, bottom, kind, score] = box, state = of ? "right" : "wrong";
@@ -140,7 +140,7 @@ function start(root, data) {
     const limits = [Number(least.input.value), Number(overlap.input.value)];
     const { shown, curves: found, ap } = evaluated(data, ...limits);
     least.said.textContent = limits[0].toFixed(2);
-    overlap.said.textContent = limits[1] === 1 ? "all, no suppression" : `IoU ${limits[1].toFixed(2)}`;
+    overlap.said.textContent = limits[1] === 1 ? "1.00, all stay" : `IoU ${limits[1].toFixed(2)}`;
     least.input.setAttribute("aria-valuetext", limits[0].toFixed(2));
     overlap.input.setAttribute("aria-valuetext", overlap.said.textContent);
     image.setAttribute("x", -SIDE * (at % COLUMNS));
@@ -153,6 +153,7 @@ function start(root, data) {
     const say = `${count(here)} of ${truth.length} garments found, ${here.length - count(here)} wrong`;
     picture.setAttribute("aria-label", `Scene ${at + 1}: ${say}. ${here.map(({ box, of }) => `${of ? "right" : "wrong"}: ${kinds[box[4]]} ${box[5]}`).join(", ")}`);
     lines[0].textContent = guess === undefined ? "AP: after your guess" : `AP ${three(ap)}`;
+    result.dataset.ap = ap; // with all digits, for whoever wants to compare
     lines[1].textContent = `All ${scenes.length} scenes: ${right} of ${true_} garments found, ${all.length - right} wrong boxes; precision ${all.length ? three(right / all.length) : "none"}, recall ${three(right / true_)}.`;
     lines[2].textContent = `This scene: ${say}.`;
     curves.replaceChildren(...found.map(({ points }, kind) => drawn("path", { class: `curve kind${kind}`,
