@@ -11,6 +11,7 @@ from cnnlib.figures.bench import bench
 from cnnlib.figures.bill import bill
 from cnnlib.figures.blocks import blocks
 from cnnlib.figures.depth import depth
+from cnnlib.figures.detection import detection
 from cnnlib.figures.freeze import freeze
 from cnnlib.figures.microscope import microscope, rounded
 from cnnlib.figures.pipes import pipes
@@ -23,6 +24,7 @@ __all__ = [
     "bill",
     "blocks",
     "depth",
+    "detection",
     "freeze",
     "microscope",
     "pipes",
