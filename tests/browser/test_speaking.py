@@ -130,12 +130,12 @@ def test_figures_have_addresses_and_imports_are_folded(visit):
             re.findall(r'<p class="below-figure" id="figure-(\d+)"', text) == captions
         )
         assert captions == [str(n + 1) for n in range(len(captions))], path
-        assert '"quiet imports"><summary>code: imports' in text, path
     with visit(f"{CHAPTER}#figure-2") as page:
         assert page.locator("#figure-2").is_visible()
         mark = page.locator("#figure-2 a.address")
         assert mark.get_attribute("href") == "#figure-2"
-        assert not page.locator("details.imports pre").first.is_visible()
+        imports = page.locator("details.imports pre")
+        assert imports.count() and not imports.first.is_visible()
 
 
 def test_every_page_has_a_description_and_a_card_of_its_own():
