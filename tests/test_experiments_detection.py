@@ -117,7 +117,7 @@ def test_cross_entropy_is_torchs():
     torch.testing.assert_close(found, total / 3, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("loss", detection.LOSSES)
+@pytest.mark.parametrize("loss", ["cross-entropy", "squared"])
 def test_every_loss_gives_every_parameter_a_gradient(loss):
     torch.manual_seed(0)
     net = detection.network()

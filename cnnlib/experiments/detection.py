@@ -20,7 +20,6 @@ CELL = scenes.SIDE // CELLS  # pixels
 # (height, width) in pixels: tall for trousers, wide for sneakers, or one for all
 ANCHORS = {2: ((32, 16), (16, 32)), 1: ((24, 24),)}
 KINDS = len(scenes.KINDS)
-LOSSES = "cross-entropy", "squared"
 # (anchors, loss, peak of the learning rate): one rate for both losses, and for each the
 # better of 0.04 and 0.12 in a trial with one seed
 WAYS = (
