@@ -17,21 +17,21 @@ import yaml
 ROOT = Path(__file__).parents[1]
 
 
-def failures(folder, mutant):
-    """Names of the tests that fail with the break in place."""
+def noticed(folder, mutant):
+    """The name of the first test that fails with the break in place, or None."""
     path = folder / mutant["file"]
     whole = path.read_text(encoding="utf-8")
     if mutant["old"] not in whole:
         sys.exit(f"{mutant['file']} no longer holds {mutant['old']!r}.")
     path.write_text(whole.replace(mutant["old"], mutant["new"], 1), encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", *mutant["tests"]]
+    command = [sys.executable, "-m", "pytest", "-qx", "--tb=no", *mutant["tests"]]
     env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
     path.write_text(whole, encoding="utf-8")
     if done.returncode not in (0, 1):
         sys.exit(f"pytest could not run {mutant['tests']}:\n{done.stdout}")
     lines = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
-    return [line.split("::")[1].split(" - ")[0] for line in lines]
+    return lines[0].split("::")[1].split(" - ")[0] if lines else None
 
 
 def main(word=""):
@@ -43,12 +43,14 @@ def main(word=""):
             copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
             copy(ROOT / part, Path(folder) / part)
         for number, mutant in enumerate(chosen, 1):
-            caught = failures(Path(folder), mutant)
-            survivors += not caught
-            verdict = f"{len(caught)} tests, {caught[0]}" if caught else "SURVIVED"
+            test = noticed(Path(folder), mutant)
+            survivors += test is None
             name = Path(mutant["file"]).name
             change = f"{mutant['old'][:36]!r} -> {mutant['new'][:36]!r}"
-            print(f"{number}/{len(chosen)} {name} {change}: {verdict}", flush=True)
+            print(
+                f"{number}/{len(chosen)} {name} {change}: {test or 'SURVIVED'}",
+                flush=True,
+            )
     print(f"{len(chosen)} breaks, {survivors} survived")
     return bool(survivors)
 
