@@ -71,3 +71,9 @@ def test_shapes_and_a_cost_that_a_chapter_can_pay(name):
 def test_order_of_the_layers(name):
     leaves = [m for m in models.build(name).modules() if not list(m.children())]
     assert "".join(LETTERS[type(leaf)] for leaf in leaves) == LAYERS[name]
+
+
+@pytest.mark.parametrize("name", ["alexnet_small", "nin_small"])
+def test_pooling_overlaps_as_in_the_larger_networks(name):
+    pools = [m for m in models.build(name).modules() if isinstance(m, nn.MaxPool2d)]
+    assert {(pool.kernel_size, pool.stride) for pool in pools} == {(3, 2)}

@@ -86,6 +86,11 @@ def test_dropout_of_a_half_behind_both_hidden_layers():
         assert isinstance(layer, nn.Dropout) and layer.p == 0.5
 
 
+def test_stages_are_numbered_from_one():
+    names = [name for name, _ in vgg_small().named_children()]
+    assert names == ["stage1", "stage2", "stage3", "fc6", "fc7", "fc8"]
+
+
 def test_unknown_depths_are_refused_with_the_depths_there_are():
     with pytest.raises(ValueError, match=r"no vgg\(12\): choose from 11, 13, 16, 19\."):
         vgg(12)
