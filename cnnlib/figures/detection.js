@@ -169,7 +169,7 @@ function start(root, data) {
     const lift = { score: Math.max(...grid.slice(1).map(value => evaluated(data, value, 1).ap)), overlap: Math.max(...grid.map(value => evaluated(data, data.least, value).ap)) };
     const raises = Object.keys(lift).filter(name => lift[name] > first + 1e-9);
     const right = raises.length === 2 ? "both" : raises[0] ?? "none";
-    verdict.textContent = `${choice ? (choice === right ? "As you guessed: " : `You guessed ${CHOICES[choice]}. It is `) : ""}${CHOICES[right]}. From ${three(first)}, the overlap alone reaches ${three(lift.overlap)}, the score alone ${three(lift.score)}: it cuts the curve's end off, and can lift nothing.`;
+    verdict.textContent = `${choice ? (choice === right ? "As you guessed: " : `You guessed ${CHOICES[choice]}. It is `) : "It is "}${CHOICES[right]}. From ${three(first)}, the overlap alone reaches ${three(lift.overlap)}, the score alone ${three(lift.score)}: it cuts the curve's end off, and can lift nothing.`;
     show();
     least.input.focus();
   }
