@@ -298,6 +298,14 @@ def test_with_one_damaged_picture_the_others_are_named(pictures):
     assert said.endswith(f" {len(rest)} more: {', '.join(sorted(rest))}.")
 
 
+def test_of_many_damaged_pictures_five_are_named_besides_the_first(pictures):
+    for path in (pictures / "train").glob("*/*.png"):
+        path.write_bytes(b"")
+    batches, _ = image_folder(pictures, 28, batch_size=24)
+    with pytest.raises(DataError, match=r" 23 more: (\S+, ){5}\.\.\.\.$"):
+        list(batches)
+
+
 def test_a_folder_may_be_named_by_text(pictures):
     assert find(str(pictures / "train")) == find(pictures / "train")
 
