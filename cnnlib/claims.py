@@ -30,6 +30,10 @@ import yaml
 
 LEDGER = Path(__file__).with_name("claims.yml")
 VERDICTS = ("holds", "corrected", "imprecise", "contested")
+# Of the word in front of a line, where no style sheet gives it one; white on each.
+GREEN, RED, GREY = "#1a7431", "#c2330b", "#55606e"
+COLOURS = dict(holds=GREEN, corrected=RED, imprecise="#8a5d00", contested="#6b3fc0")
+COLOURS |= dict(right=GREEN, wrong=RED, open=GREY)
 CALL = re.compile(r"""\b(?:check|cite)\(\s*["']([^"']+)["']""")
 CODE_CELL = re.compile(r"^```\{code-cell\}.*?^```$", re.MULTILINE | re.DOTALL)
 
@@ -86,7 +90,8 @@ class Line:
     def __init__(self, kind, label, text, source=None):
         self.text = f"[{label}] {text}" + (f" Source: {source}" if source else "")
         self.html = (
-            f'<p class="claim claim-{kind}"><strong>{label}</strong> '
+            f'<p class="claim claim-{kind}"><strong style="background:{COLOURS[kind]};'
+            f'color:#fff;padding:0 6px">{label}</strong> '
             + html.escape(text)
             + (f' <a href="{html.escape(source)}">source</a>' if source else "")
             + "</p>"
@@ -112,8 +117,12 @@ class Lines:
         count = len(self.lines)
         title = f"{count} statements hold" if count > 1 else "One statement holds"
         content = "".join(line.html for line in self.lines)
-        opening = f'<details class="claims"><summary>{title} in this section</summary>'
-        return {"text/plain": repr(self), "text/html": f"{opening}{content}</details>"}
+        form = (
+            f'<details class="claims" style="border-left:4px solid {GREEN};'
+            f'padding-left:8px"><summary>{title} in this section</summary>'
+            f"{content}</details>"
+        )
+        return {"text/plain": repr(self), "text/html": form}
 
 
 _waiting = {}  # id of a statement that holds: its line, until held() shows it

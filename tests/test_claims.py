@@ -317,13 +317,16 @@ def test_line_as_html_is_escaped_and_shown_by_ipython(ledger, monkeypatch):
     claims.held()
     corrected, cited = (line._repr_mimebundle_() for line in shown)
     assert cited["text/html"] == (
-        '<details class="claims"><summary>One statement holds in this section</summary>'
-        '<p class="claim claim-holds"><strong>holds</strong> '
+        '<details class="claims" style="border-left:4px solid #1a7431;'
+        'padding-left:8px"><summary>One statement holds in this section</summary>'
+        '<p class="claim claim-holds"><strong style="background:#1a7431;color:#fff;'
+        'padding:0 6px">holds</strong> '
         "&lt;b&gt;&quot;A&quot; &amp; B&lt;/b&gt;. So they say. "
         '<a href="https://example.org">source</a></p></details>'
     )
-    opening = '<p class="claim claim-corrected"><strong>corrected</strong> It costs'
+    opening = '<p class="claim claim-corrected"><strong style="background:#c2330b;'
     assert corrected["text/html"].startswith(opening)
+    assert ">corrected</strong> It costs" in corrected["text/html"]
     assert '<a href="https://example.org/a?b&amp;c">' in corrected["text/html"]
     assert corrected["text/plain"] == repr(shown[0])
 
@@ -398,8 +401,20 @@ def test_check_and_cite_are_not_confused(ledger):
 )
 def test_exercise_gets_one_of_three_answers(line, id, answer, kind, marked):
     assert line(check, id, answer) == f"[exercise] {marked}"
-    html = f'<p class="claim claim-{kind}"><strong>exercise</strong> {marked}</p>'
-    assert claims._mark(claims._find(id), answer).html == html
+    html = claims._mark(claims._find(id), answer).html
+    assert html.startswith(f'<p class="claim claim-{kind}"><strong style="')
+    assert html.endswith(f'">exercise</strong> {marked}</p>')
+
+
+@pytest.mark.parametrize("kind", [*claims.VERDICTS, "right", "wrong", "open"])
+def test_every_word_of_a_line_is_legible_on_its_colour(kind):
+    html = claims.Line(kind, kind, "x").html
+    back = re.search(r"background:#(\w{6});color:#fff", html)[1]
+    shares = [int(back[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    linear = [((share + 0.055) / 1.055) ** 2.4 for share in shares]
+    light = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    assert 1.05 / (light + 0.05) >= 4.5
+    assert len({claims.COLOURS[verdict] for verdict in claims.VERDICTS}) == 4
 
 
 @pytest.mark.parametrize(

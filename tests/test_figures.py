@@ -14,6 +14,7 @@ from torch import nn
 from cnnlib import costs, data, figures, init, models
 from cnnlib.figures import weights
 from cnnlib.figures.bill import NETWORKS
+from cnnlib.figures.figure import FOLDER, Figure
 from cnnlib.figures.microscope import describe
 from cnnlib.figures.quiz import QUESTIONS
 from cnnlib.models.lenet import lenet, lenet5, lenet_notes
@@ -48,14 +49,33 @@ def test_a_figure_is_the_same_in_every_run_and_needs_no_other_host():
 
 
 def test_data_cannot_end_the_script_it_stands_in(tmp_path):
-    figure = figures.figure.Figure("bill", "", {"a": "</script>"}, "")
+    figure = Figure("bill", "", {"a": "</script>"}, "")
     assert figure._repr_html_().count("</script>") == 2
 
 
 def test_every_chapter_has_three_questions_or_more():
-    chapters = [path.stem for path in (form.ROOT / "book" / "chapters").glob("*.md")]
-    for chapter in chapters:
+    for chapter in form.stems():
         assert len(QUESTIONS[chapter]) >= 3, chapter
+
+
+@pytest.mark.parametrize("chapter", form.stems())
+def test_every_question_names_one_section_of_its_chapter(chapter):
+    cells = form.read_text(form.ROOT, chapter)
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    headings = re.findall(r"^###? (.+)$", text, re.MULTILINE)
+    for question in QUESTIONS[chapter]:
+        assert headings.count(question["see"]) == 1, question["see"]
+
+
+def test_parts_that_figures_share_are_named_by_them_alone():
+    guess = (FOLDER / "guess.css").read_text("utf-8").partition("{")[0].split("*/")[1]
+    assert guess.strip() == ".live-figure[data-parts~=guess]"
+    form = Figure("pipes", "", {}, "", ["drawing", "guess"]).form
+    assert form.startswith(
+        '<div class="live-figure" data-figure="pipes" data-parts="drawing guess">'
+    )
+    assert form.count("function drawn(") == form.count("function asked(") == 1
+    assert "data-parts" not in Figure("quiz", "", {}, "").form.partition("<style>")[0]
 
 
 QUESTIONS_OF_ALL = [(c, q) for c, questions in QUESTIONS.items() for q in questions]
@@ -64,7 +84,7 @@ QUESTIONS_OF_ALL = [(c, q) for c, questions in QUESTIONS.items() for q in questi
 @pytest.mark.parametrize(("chapter", "question"), QUESTIONS_OF_ALL)
 def test_a_question_has_one_right_answer_and_a_reason_for_each(chapter, question):
     if "answer" in question:
-        assert question.keys() == {"ask", "answer", "how", "why"}
+        assert question.keys() == {"ask", "see", "answer", "how", "why"}
         assert eval(question["how"], {}) == question["answer"]
     else:
         kinds = [kind for kind, text, reason in question["options"] if text and reason]
@@ -77,6 +97,7 @@ def test_questions_can_be_read_where_no_script_runs():
     still = html[html.index('<div class="still"') : html.index("<script")]
     assert still.count("<details><summary>Answer</summary>") == len(QUESTIONS["lenet"])
     assert "</summary>144. Each of the six filters" in still
+    assert "biases stay. See “C1: six filters”.</details>" in still
 
 
 def test_a_chapter_without_questions_is_refused_with_those_that_have_some():

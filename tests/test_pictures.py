@@ -40,6 +40,21 @@ def test_photographs_and_transparent_pictures_stay_as_they_are(
     assert path.read_bytes() == before
 
 
+def test_weights_in_red_and_blue_are_marked_and_bars_in_them_are_not(
+    pictures, tmp_path
+):
+    weights, bars, maps = (tmp_path / name for name in ("a.png", "b.png", "c.png"))
+    values = np.random.default_rng(0).normal(size=(9, 9))
+    for path, colours in ((weights, "RdBu_r"), (maps, "viridis")):
+        plt.imsave(path, values.repeat(9, 0).repeat(9, 1), cmap=colours)
+    figure, ax = plt.subplots()
+    ax.bar(range(5), range(1, 6), color=["C0", "C1"])
+    figure.savefig(bars)
+    plt.close(figure)
+    found = [pictures.is_signed(path) for path in (weights, bars, maps)]
+    assert found == [True, False, False]
+
+
 def test_a_plot_is_no_photograph_and_a_dark_picture_is_one(pictures, tmp_path):
     plot, photo, colours = (tmp_path / name for name in ("a.png", "b.png", "c.png"))
     figure, ax = plt.subplots()

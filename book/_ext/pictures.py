@@ -4,7 +4,8 @@ A plot is drawn in a few colours and their mixtures along edges; pictures with m
 `COLOURS` of them, photographs, stay as they are, and so do the notebooks.
 
 In the dark, reading.css turns the lightness of plots round: dark lines on white become
-light ones on the page. A photograph would be a negative, so it gets a class.
+light ones on the page. A photograph would be a negative, and small weights of a kernel,
+pale red and pale blue, would be hard to tell apart, so both get a mark.
 """
 
 import re
@@ -14,11 +15,12 @@ from PIL import Image, ImageChops
 
 COLOURS = 5_000
 DARK, HUES = 0.16, 9
+SIGNED, TINTS = 0.04, 30
 IMG = re.compile(r'<img (?=[^>]*src="[^"]*_images/([^"]+)")')
 
 
 def setup(app):
-    app.connect("html-page-context", mark_photographs, priority=950)
+    app.connect("html-page-context", mark, priority=950)
     app.connect("build-finished", compress_all)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -47,14 +49,17 @@ def compress(path):
         new.unlink()
 
 
-def mark_photographs(app, page, template, context, tree):
+def mark(app, page, template, context, tree):
     if "body" in context:
         files = {names[1]: file for file, names in app.env.images.items()}
 
         def marked(img):
-            file = files.get(img[1], "")
-            photograph = file.endswith(".png") and is_photograph(Path(app.srcdir, file))
-            return img[0] + 'data-photograph="" ' * photograph
+            file = Path(app.srcdir, files.get(img[1], ""))
+            if file.suffix != ".png":
+                return img[0]
+            if is_photograph(file):
+                return f'{img[0]}data-photograph="" '
+            return img[0] + 'data-signed="" ' * is_signed(file)
 
         context["body"] = IMG.sub(marked, context["body"])
 
@@ -76,3 +81,21 @@ def is_photograph(path):
     hue = picture.convert("HSV").getchannel("H").histogram(coloured.convert("1"))
     hues = sum(sum(hue[at : at + 16]) > 0.015 * size for at in range(0, 256, 16))
     return dark > DARK or (hues >= HUES and dark > DARK / 3)
+
+
+def is_signed(path):
+    """Whether a picture shows numbers of both signs: patches of red and blue in many
+    tints, and of no other hue."""
+    with Image.open(path) as opened:
+        picture = opened.convert("RGB")
+    hues, strong, _ = picture.convert("HSV").split()
+    coloured = strong.point(lambda by: 255 * (by > 25))
+    hue = hues.histogram(coloured)
+    size = picture.width * picture.height
+    red, blue = (sum(hue[:28]) + sum(hue[236:])) / size, sum(hue[131:165]) / size
+    other = sum(hue) / size - red - blue
+    if min(red, blue) < SIGNED or other > SIGNED / 4:
+        return False
+    coarse = picture.point(lambda by: by & 0xF8)
+    coarse.paste(0, mask=coloured.point(lambda by: 255 - by))
+    return len(coarse.getcolors(2**15)) > TINTS

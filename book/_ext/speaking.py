@@ -30,6 +30,8 @@ CALLS = {"check", "cite", "held"}  # what a cell of machinery consists of
 FOLD = '<details class="{}"><summary>{}</summary>'
 FIGURE = re.compile(r"Figure (\d+)\.")  # how a caption begins
 STYLE = "plots.use_style()"  # stands among the imports
+# The colours that a line brings along for Jupyter; the site has its own.
+OWN = re.compile(r'(<(?:strong|details class="claims")) style="[^"]*"')
 LINE = re.compile(r'<p class="claim claim-(\w+)">(<strong>\1</strong> )(.*?)</p>')
 MARK = (
     '<a class="address" href="#{id}" title="Address of this {what}">'
@@ -257,7 +259,8 @@ def address(tree, ledger):
     for node in list(tree.findall(nodes.raw)):
         text = node.astext()
         if 'class="claim ' in text:
-            node.replace_self(raw(LINE.sub(with_address, text)))
+            plain = OWN.sub(r"\1", text)
+            node.replace_self(raw(LINE.sub(with_address, plain)))
 
 
 def number(tree):

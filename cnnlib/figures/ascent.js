@@ -37,17 +37,10 @@ function start(root, { steps, classes, kinds, said, shares }) {
   const told = element("div", {}, own.box);
   told.setAttribute("role", "status");
 
-  const radios = Object.entries(CHOICES).map(([value, [, text]]) => {
-    const input = element("input", { type: "radio", name: "guess", value });
-    return { input, label: element("label", {}, input, ` ${text}`) };
-  });
   const legend = element("legend");
-  const missing = element("p", { className: "missing" });
-  missing.setAttribute("role", "status");
-  const skip = element("button", { type: "button", textContent: "Skip the guesses" });
-  const form = element("form", { noValidate: true },
-    element("fieldset", {}, legend, ...radios.map(({ label }) => label)),
-    element("button", { textContent: "Ask the judge" }), " ", skip, missing);
+  const choices = Object.entries(CHOICES).map(([value, [, text]]) => [value, text]);
+  const [form, missing] = asked(legend, choices, ["Ask the judge", "Skip the guesses"],
+    guess => reveal([[way(), guess]]), () => reveal(Object.keys(WAYS).map(name => [name, null])));
   root.append(element("div", { className: "live" }, element("div", { className: "pair" },
     element("div", {}, element("label", {}, "Wanted: ", kind), choice,
       element("label", {}, "Steps: ", count, slider), canvas),
@@ -104,14 +97,6 @@ function start(root, { steps, classes, kinds, said, shares }) {
     show();
     slider.focus();
   }
-  form.onsubmit = event => {
-    event.preventDefault();
-    const picked = radios.find(({ input }) => input.checked);
-    if (picked) reveal([[way(), picked.input.value]]);
-    else missing.textContent = "Choose an answer first.";
-  };
-  form.oninput = () => { missing.textContent = ""; };
-  skip.onclick = () => reveal(Object.keys(WAYS).map(name => [name, null]));
   choice.oninput = () => { form.reset(); show(); };
   choice.onsubmit = event => event.preventDefault();
   kind.oninput = slider.oninput = show;

@@ -72,7 +72,7 @@ def ascent(steps, rows, classes=data.CLASSES):
         "shares": shares,
     }
     line = "A slider over steps of gradient ascent, on the page."
-    return Figure("ascent", still, content, line)
+    return Figure("ascent", still, content, line, ["guess"])
 
 
 def _whole(share):

@@ -90,11 +90,6 @@ const field = ({ reads }, chosen) => new Set([...chosen].flatMap(output => reads
 const CELL = 20;
 const printed = (value, digits = 4) => `${+value.toPrecision(digits)}`.replace("-", "\u2212").replace("Infinity", "\u221e");
 const factor = value => value < 0 ? `(${printed(value)})` : printed(value);
-const drawn = (tag, attributes = {}) => {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  return made;
-};
 
 function start(root, { controls, pictures, kernels, settings }) {
   const on = name => controls.includes(name);

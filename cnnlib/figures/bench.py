@@ -84,7 +84,7 @@ def bench(*controls, pictures=None, kernel="vertical edges", **settings):
     }
     more = f", with {' and '.join(controls)}" if controls else ""
     line = f"A window to slide over a picture{more}."
-    return Figure("bench", _still(first, weight, chosen), data, line)
+    return Figure("bench", _still(first, weight, chosen), data, line, ["drawing"])
 
 
 def _known(kind, names, known):

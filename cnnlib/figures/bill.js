@@ -287,18 +287,7 @@ function start(root, { networks, chosen }) {
     const head = element("th", { scope: "col", textContent: name });
     return index === 2 || index === 3 ? [head, element("td", { className: "bar" })] : [head];
   });
-  // On the site a bill has an address of its own, with what is typed as ?bill=...
-  const sited = "content_root" in document.documentElement.dataset;
-  const shared = sited ? new URLSearchParams(location.search).get("bill") : null;
-  const share = element("button", { type: "button", onclick: async () => {
-    const address = new URL(location);
-    address.searchParams.set("bill", editor.value);
-    address.hash = root.closest("section[id]")?.id ?? "";
-    history.replaceState(null, "", address);
-    const copied = await navigator.clipboard?.writeText(address).then(() => true, () => false);
-    share.textContent = copied ? "Copied" : "The address of this page is now that of the bill";
-  } });
-  share.setAttribute("aria-live", "polite");
+  const { shared, buttons, changed } = addressed(root, "bill", "this bill", () => editor.value);
   const table = element("table", { className: "stages" },
     element("caption", { className: "hidden", textContent: "Costs of the network, stage by stage" }),
     element("thead", {}, element("tr", {}, ...heads)), body);
@@ -307,7 +296,7 @@ function start(root, { networks, chosen }) {
   scroller.setAttribute("aria-label", "Costs of the network, stage by stage");
   root.append(element("div", { className: "live" },
     element("div", { className: "pair" },
-      element("div", {}, element("label", {}, "Start from", select), element("label", {}, "Stages, to change as you like", editor), ...(sited ? [share] : [])),
+      element("div", {}, element("label", {}, "Start from", select), element("label", {}, "Stages, to change as you like", editor), ...buttons),
       element("div", {}, totals, element("details", { className: "soft" }, element("summary", { textContent: "What can I write?" }), HELP))),
     scroller));
 
@@ -321,7 +310,7 @@ function start(root, { networks, chosen }) {
 
   function show() {
     const found = bill(editor.value);
-    share.textContent = "Copy the address of this bill";
+    changed();
     editor.setAttribute("aria-invalid", found.wrong.length > 0);
     const tint = "linear-gradient(var(--wrong), var(--wrong))";
     editor.style.backgroundImage = found.wrong.map(() => tint).join();

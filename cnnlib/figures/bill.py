@@ -22,4 +22,6 @@ def bill(network="googlenet"):
     table = costs.table(models.build(network), models.find(network).input_shape)
     still = f"<p>The bill of {network}:</p>{table._repr_html_()}"
     data = {"networks": NETWORKS, "chosen": network}
-    return Figure("bill", still, data, f"The bill of {network}, to change as you like.")
+    return Figure(
+        "bill", still, data, f"The bill of {network}, to change as you like.", ["share"]
+    )

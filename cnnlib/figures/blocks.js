@@ -118,15 +118,28 @@ function start(root, { statistics, pictures, labels, classes, ask }) {
   scroller.setAttribute("role", "region");
   scroller.setAttribute("aria-label", "Right answers by number of blocks taken out");
   const all = element("button", { type: "button", textContent: "Put all back" });
+  // The subsets that were looked at, by network, statistics and number of blocks out.
+  const seen = new Map();
+  const tries = element("p", { className: "tries soft" });
+  const bits = () => boxes.map(box => Number(box.checked)).join("");
+  const { shared, buttons, changed } = addressed(root, "blocks", "this choice of blocks", () => [bits(), select.value, basis.value].join("~"));
   const after = element("div", {},
     element("div", { className: "pair" },
       element("div", {}, element("label", {}, "Network", select), element("label", {}, "Batch norm goes by", basis),
-        element("div", { className: "blocks" }, ...stages), all),
-      result),
+        element("div", { className: "blocks" }, ...stages), element("p", {}, all, " ", ...buttons)),
+      element("div", {}, result, tries)),
     element("p", { textContent: `${labels.length} of the test pictures, what they are, and what the network says:` }),
     shown, scroller);
   const live = element("div", { className: "live" });
-  if (ask.length) {
+  // Who comes by an address sees what it says, and is asked nothing.
+  const [sent, network, words_] = (shared ?? "").split("~");
+  const offers = (list, value) => [...list.options].some(option => option.value === value);
+  const given = /^[01]{9}$/.test(sent) && offers(select, network) && offers(basis, words_);
+  if (given) {
+    boxes.forEach((box, place) => { box.checked = sent[place] === "1"; });
+    select.value = network;
+    basis.value = words_;
+  } else if (ask.length) {
     after.hidden = true;
     live.append(guessing(Object.values(measured)[0], ask, basis.value, { pictures, classes }, () => {
       after.hidden = false;
@@ -148,9 +161,23 @@ function start(root, { statistics, pictures, labels, classes, ask }) {
     return cell;
   }
 
+  // The best and the worst so far of the ways to take out so many.
+  function tell(counts, subset, removed, ways) {
+    const key = [basis.value, select.value, removed].join("~");
+    seen.set(key, (seen.get(key) ?? new Set()).add(subset));
+    const found = [...seen.get(key)].sort((a, b) => counts[b] - counts[a]);
+    const one = subset => {
+      const out = boxes.map((_, place) => place + 1).filter(number => !(subset >> (COUNT - number) & 1));
+      return `${percent(counts[subset] / pictures)}, without ${out.length > 1 ? "blocks" : "block"} ${out.join(", ")}`;
+    };
+    tries.textContent = ways === 1 ? "Of what you try with some of the blocks out, the best and the worst are kept here."
+      : `Tried: ${found.length} of these ${ways} ways. Best so far: ${one(found[0])}`
+        + (found.length > 1 ? `; worst: ${one(found.at(-1))}.` : ".");
+  }
+
   function show() {
     const { counts, answers } = measured[basis.value][select.value];
-    const subset = boxes.reduce((bits, box) => 2 * bits + box.checked, 0);
+    const subset = parseInt(bits(), 2);
     const removed = boxes.filter(box => !box.checked).length;
     const right = counts[subset] / pictures;
     const groups = byRemoved(counts, pictures);
@@ -168,6 +195,8 @@ function start(root, { statistics, pictures, labels, classes, ask }) {
     });
     const good = labels.filter((label, place) => Number(answers[subset][place]) === label).length;
     words.textContent += ` Of the ${labels.length} pictures below, ${good} ${good === 1 ? "is" : "are"} answered right.`;
+    tell(counts, subset, removed, group.shares);
+    changed();
     body.replaceChildren(...groups.map((found, index) => element("tr", {},
       element("th", { scope: "row", textContent: index }),
       ...[found.shares, percent(found.low), percent(found.mean), percent(found.high)].map(

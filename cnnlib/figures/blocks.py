@@ -64,7 +64,7 @@ def blocks(statistics, pictures, shown, ask=ASK):
         "ask": [name for name in ask if name in networks],
     }
     line = f"Blocks to take out of {', '.join(networks)}, on the page."
-    return Figure("blocks", still, data, line)
+    return Figure("blocks", still, data, line, ["share"])
 
 
 def _check(networks, shown):

@@ -1,5 +1,4 @@
 const NAME = "depth";
-const SVG = "http://www.w3.org/2000/svg";
 // The drawing of a panel, and in it the place of the curves. Errors above TOP are cut off.
 const SIZE = [320, 190], LEFT = 40, UPPER = 8, WIDE = 272, HIGH = 148, TOP = 5000;
 const KINDS = ["plain", "residual"];
@@ -11,13 +10,6 @@ const SHORT = { ...CHOICES, same: "about the same" };
 function median(values) {
   const sorted = [...values].sort((a, b) => a - b), middle = sorted.length >> 1;
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
-
-function drawn(tag, attributes, ...children) {
-  const made = document.createElementNS(SVG, tag);
-  for (const name in attributes) made.setAttribute(name, attributes[name]);
-  made.append(...children);
-  return made;
 }
 
 function start(root, { depths, epochs, rate, series }) {
@@ -41,15 +33,9 @@ function start(root, { depths, epochs, rate, series }) {
     ...(others.length ? [element("li", {}, swatch("other"), " another rate")] : []),
     element("li", { textContent: "thin: a seed, thick: their median" }));
 
-  const radios = Object.keys(CHOICES).map(value => element("input", { type: "radio", name: "guess", value }));
   const legend = element("legend");
-  const skip = element("button", { type: "button", textContent: "Skip the guesses" });
-  const form = element("form", { noValidate: true },
-    element("fieldset", {}, legend, ...radios.map(radio => element("label", {}, radio, ` ${CHOICES[radio.value]}`))),
-    element("button", { textContent: "Show the curves" }), " ", skip);
-  const missing = element("p", { className: "missing" });
-  missing.setAttribute("role", "status");
-  form.append(missing);
+  const [form, missing] = asked(legend, Object.entries(CHOICES), ["Show the curves", "Skip the guesses"],
+    guess => reveal([[depths[slider.value], guess]]), () => reveal(depths.map(depth => [depth, null])));
   const lines = ["sum", "", "soft", "soft", "soft"].map(className => element("p", { className }));
   const result = element("div", {}, ...lines);
   result.setAttribute("role", "status");
@@ -141,14 +127,6 @@ function start(root, { depths, epochs, rate, series }) {
     show();
     slider.focus();
   }
-  form.onsubmit = event => {
-    event.preventDefault();
-    const picked = radios.find(radio => radio.checked);
-    if (picked) reveal([[depths[slider.value], picked.value]]);
-    else missing.textContent = "Choose an answer first.";
-  };
-  form.oninput = () => { missing.textContent = ""; };
-  skip.onclick = () => reveal(depths.map(depth => [depth, null]));
   slider.oninput = () => { form.reset(); show(); };
   second.onchange = show;
   show();

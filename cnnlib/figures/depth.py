@@ -47,7 +47,7 @@ def depth(rows, rate=0.1):
     }
     shown = ", ".join(map(str, depths[:-1])) + f" or {depths[-1]}"
     line = f"Plain against residual networks of {shown} layers, on the page."
-    return Figure("depth", still, data, line)
+    return Figure("depth", still, data, line, ["drawing", "guess"])
 
 
 def _check(series, depths, rate):

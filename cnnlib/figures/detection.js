@@ -1,16 +1,9 @@
 const NAME = "detection";
-const SVG = "http://www.w3.org/2000/svg";
 const SIDE = 96, COLUMNS = 4; // pixels of a scene, scenes in a row of the sheet
 // The drawing of the curve, and in it the place of the square from 0 to 1.
 const CHART = [300, 236], LEFT = 38, UPPER = 8, WIDE = 250, HIGH = 184;
 const CHOICES = { score: "only a higher score", overlap: "only a smaller overlap", both: "either of them", none: "neither" };
 
-function drawn(tag, attributes, ...children) {
-  const made = document.createElementNS(SVG, tag);
-  for (const name in attributes) made.setAttribute(name, attributes[name]);
-  made.append(...children);
-  return made;
-}
 const area = ([left, top, right, bottom]) => (right - left) * (bottom - top);
 function iou(a, b) {
   const wide = Math.min(a[2], b[2]) - Math.max(a[0], b[0]), high = Math.min(a[3], b[3]) - Math.max(a[1], b[1]);
@@ -111,14 +104,8 @@ function start(root, data) {
   const swatch = kind => drawn("svg", { viewBox: "0 0 28 8", class: "swatch", "aria-hidden": true }, drawn("path", { d: "M0,4H28", class: `curve kind${kind}` }));
   const keys = element("ul", { className: "keys soft" }, ...kinds.map((name, kind) => element("li", {}, swatch(kind), ` ${name}`)));
 
-  const radios = Object.keys(CHOICES).map(value => element("input", { type: "radio", name: "guess", value }));
-  const skip = element("button", { type: "button", textContent: "Skip the guess" });
-  const missing = element("p", { className: "missing" });
-  missing.setAttribute("role", "status");
-  const form = element("form", { noValidate: true },
-    element("fieldset", {}, element("legend", { textContent: "Guess first. All boxes stay at the start. Which slider can raise the average precision?" }),
-      ...radios.map(radio => element("label", {}, radio, ` ${CHOICES[radio.value]}`))),
-    element("button", { textContent: "Show the curve" }), " ", skip, missing);
+  const legend = element("legend", { textContent: "Guess first. All boxes stay at the start. Which slider can raise the average precision?" });
+  const [form] = asked(legend, Object.entries(CHOICES), ["Show the curve", "Skip the guess"], reveal, () => reveal(null));
   const verdict = element("p", { className: "verdict" });
   const open = element("div", { className: "away" }, chart, keys, verdict);
   const lines = ["sum", "all", "soft"].map(className => element("p", { className }));
@@ -173,14 +160,6 @@ function start(root, data) {
     show();
     least.input.focus();
   }
-  form.onsubmit = event => {
-    event.preventDefault();
-    const picked = radios.find(radio => radio.checked);
-    if (picked) reveal(picked.value);
-    else missing.textContent = "Choose an answer first.";
-  };
-  form.oninput = () => { missing.textContent = ""; };
-  skip.onclick = () => reveal(null);
   least.input.oninput = overlap.input.oninput = show;
   show();
 }

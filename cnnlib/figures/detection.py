@@ -37,7 +37,7 @@ def detection(row):
         "Two sliders, score and overlap, over the boxes of twelve scenes, on the page."
     )
     values = {"kinds": KINDS, "least": LEAST, "scenes": row["scenes"]}
-    return Figure("detection", still, values, line)
+    return Figure("detection", still, values, line, ["drawing", "guess"])
 
 
 def tensors(row):

@@ -1,5 +1,5 @@
 const NAME = "pipes";
-const SVG = "http://www.w3.org/2000/svg", HEIGHT = 72;
+const HEIGHT = 72;
 const millions = macs => `${(macs / 1e6).toFixed(1)} M`;
 
 // The layers of each branch as [words, MACs]; without taps no layer is 1x1 but the first.
@@ -21,10 +21,7 @@ function start(root, data) {
   const body = element("div", { className: "live" }, status, element("label", { className: "all" }, taps, " with 1x1 convolutions, the taps"));
   const rows = module(data, true).map(({ name }, index) => {
     const title = element("b", { textContent: name }), words = element("span", { className: "soft" }), macs = element("b");
-    const svg = document.createElementNS(SVG, "svg");
-    svg.setAttribute("viewBox", `0 0 100 ${HEIGHT}`);
-    svg.setAttribute("preserveAspectRatio", "none");
-    svg.setAttribute("aria-hidden", true);
+    const svg = drawn("svg", { viewBox: `0 0 100 ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": true });
     const row = element("div", { className: "row" }, element("div", { className: "head" }, title, words, macs), svg);
     // What the tap lets through: the channels after the 1x1 convolution.
     const branch = data.branches[index - 1];
@@ -47,13 +44,9 @@ function start(root, data) {
   // A pipe of one or two layers, as thick at each end as that layer's share of the most.
   function pipe(svg, layers) {
     const thick = layers.map(([, macs]) => Math.max(macs / most * (HEIGHT - 2), 1));
-    const shape = (className, left, right, first, second) => {
-      const made = document.createElementNS(SVG, "polygon");
-      const middle = HEIGHT / 2;
-      made.setAttribute("class", className);
-      made.setAttribute("points", `${left},${middle - first / 2} ${right},${middle - second / 2} ${right},${middle + second / 2} ${left},${middle + first / 2}`);
-      return made;
-    };
+    const middle = HEIGHT / 2;
+    const shape = (className, left, right, first, second) => drawn("polygon", { class: className,
+      points: `${left},${middle - first / 2} ${right},${middle - second / 2} ${right},${middle + second / 2} ${left},${middle + first / 2}` });
     const [first, second] = thick;
     svg.replaceChildren(...(thick.length < 2 ? [shape("second", 0, 100, first, first)]
       : [shape("first", 0, 46, first, first), shape("between", 46, 54, first, second), shape("second", 54, 100, second, second)]));

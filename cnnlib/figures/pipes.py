@@ -49,7 +49,7 @@ def pipes(widths=TABLE_1["3a"], in_channels=192, side=28):
         "projection": projection,
     }
     line = "An Inception module as pipes, as thick as their multiplications."
-    return Figure("pipes", still, data, line)
+    return Figure("pipes", still, data, line, ["drawing"])
 
 
 def _pair(places, in_channels, widths, window):

@@ -28,6 +28,7 @@ function start(root, { questions }) {
       const [right, reason] = choices.length ? chosen(question, choices) : typed(question, number.value);
       verdict.classList.toggle("right", right === true);
       verdict.textContent = right === null ? reason : `${right ? "Right." : "Not yet."} ${reason}`;
+      if (right !== null) verdict.append(" See “", section(question.see), "”.");
       tally();
       if (right !== null) keep(question.ask, choices.length ? choices.findIndex(checked) : number.value);
     };
@@ -47,6 +48,13 @@ function start(root, { questions }) {
   });
   root.append(element("div", { className: "live" }, ...forms, count));
   tally();
+}
+
+// The heading of a section: on the site a link to it, elsewhere its words.
+function section(heading) {
+  const marks = [...document.querySelectorAll(":is(h2, h3) > a.headerlink")];
+  const mark = marks.find(mark => mark.parentNode.textContent === heading + mark.textContent);
+  return mark ? element("a", { href: mark.hash, textContent: heading }) : heading;
 }
 
 const checked = label => label.firstChild.checked;

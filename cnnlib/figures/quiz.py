@@ -32,5 +32,6 @@ def _still(question):
         answer = [f"{question['answer']:,}. {question['why']}"]
     return (
         f"<li>{escape(question['ask'])}{shown and f'<ul>{shown}</ul>'}"
-        f"<details><summary>Answer</summary>{escape(answer[0])}</details></li>"
+        f"<details><summary>Answer</summary>{escape(answer[0])} "
+        f"See “{escape(question['see'])}”.</details></li>"
     )

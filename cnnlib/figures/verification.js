@@ -1,16 +1,8 @@
 const NAME = "verification";
-const SVG = "http://www.w3.org/2000/svg";
 const STEPS = 200, BINS = 40;
 // The drawing of a panel, and in it the place of what is drawn. Right pairs stand above the middle.
 const SIZE = [320, 214], LEFT = 46, UPPER = 8, WIDE = 264, HIGH = 164, MIDDLE = HIGH / 2;
 const ALLOWED = 0.01;
-
-function drawn(tag, attributes, ...children) {
-  const made = document.createElementNS(SVG, tag);
-  for (const name in attributes) made.setAttribute(name, attributes[name]);
-  made.append(...children);
-  return made;
-}
 
 // How many of the sorted values are at most this large.
 function upTo(values, most) {
@@ -57,15 +49,9 @@ function start(root, { codes: packed, strangers, guesses }) {
     element("li", {}, mark("same"), " right pairs, accepted"), element("li", {}, mark("same wrong"), " rejected: false rejects"),
     element("li", {}, mark("other"), " strangers, rejected"), element("li", {}, mark("other wrong"), " accepted: false accepts"));
 
-  const radios = guesses.map(value => element("input", { type: "radio", name: "guess", value }));
-  const show = element("button", { textContent: "Show the distances" });
-  const skip = element("button", { type: "button", textContent: "Skip the guess" });
-  const missing = element("p", { className: "missing" });
-  missing.setAttribute("role", "status");
-  const form = element("form", { noValidate: true },
-    element("fieldset", {}, element("legend", { textContent: `Guess first. The code is “${codes[0].name}”, and the threshold such that 1 in 100 strangers gets in. How many of 100 right pairs are turned away?` }),
-      ...radios.map(radio => element("label", {}, radio, ` about ${radio.value}`))),
-    show, " ", skip, missing);
+  const legend = element("legend", { textContent: `Guess first. The code is “${codes[0].name}”, and the threshold such that 1 in 100 strangers gets in. How many of 100 right pairs are turned away?` });
+  const [form] = asked(legend, guesses.map(value => [value, `about ${value}`]), ["Show the distances", "Skip the guess"],
+    guess => reveal(Number(guess)), () => reveal(null));
   const lines = ["sum", "", "", "soft"].map(className => element("p", { className }));
   const result = element("div", {}, ...lines);
   result.setAttribute("role", "status");
@@ -178,14 +164,6 @@ function start(root, { codes: packed, strangers, guesses }) {
     other();
     slider.focus();
   }
-  form.onsubmit = event => {
-    event.preventDefault();
-    const picked = radios.find(radio => radio.checked);
-    if (picked) reveal(Number(picked.value));
-    else missing.textContent = "Choose an answer first.";
-  };
-  form.oninput = () => { missing.textContent = ""; };
-  skip.onclick = () => reveal(null);
   slider.oninput = () => go(slider.value * top() / STEPS);
   code.onchange = kind.onchange = () => {
     threshold = curve().strict.threshold;

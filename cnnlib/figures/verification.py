@@ -50,7 +50,7 @@ def verification(codes):
         "guesses": GUESSES,
     }
     line = "A threshold to move over stored pairs of garments, on the page."
-    return Figure("verification", still, data, line)
+    return Figure("verification", still, data, line, ["drawing", "guess"])
 
 
 def summary(same, strangers):

@@ -23,6 +23,7 @@ BEST = """() => { window.best = act => Math.min(...Array.from({ length: 5 }, () 
     document.body.offsetHeight;
     return performance.now() - start;
 })) }"""
+LIVE = ".live-figure[data-state=live] .live"
 CHAPTERS = [page for page in PAGES if page.startswith("chapters/")]
 
 
@@ -72,6 +73,15 @@ def sheet(browser):
     for page in pages:
         assert page.errors == []
         page.close()
+
+
+@pytest.fixture
+def page(sheet, request):
+    """The FIGURE of a module alone on a high phone, once it answers."""
+    page = sheet(request.module.FIGURE, width=390, has_touch=True)
+    page.set_viewport_size({"width": 390, "height": 1800})
+    page.wait_for_selector(LIVE)
+    return page
 
 
 @pytest.fixture(scope="session")

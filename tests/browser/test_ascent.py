@@ -5,15 +5,12 @@ import re
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from cnnlib import data, figures
-from tests.browser.conftest import BEST
-from tests.browser.test_site import RULES
+from tests.browser.conftest import BEST, LIVE
 from tests.test_ascent import KINDS, ROWS, STEPS, WAYS, grey
 
 FIGURE = figures.ascent(STEPS, ROWS)
-LIVE = ".live-figure[data-state=live] .live"
 ASK, SKIP = "Ask the judge", "Skip the guesses"
 NAMES = {"nothing": "no restraint", "all three": "all three restraints"}
 INK = """canvas => {
@@ -23,13 +20,6 @@ INK = """canvas => {
 PLACES = """live => [...live.querySelectorAll(
     "canvas, input[type=range], select, .swap, .pair")].map(
     e => JSON.stringify(e.getBoundingClientRect())).join()"""
-
-
-@pytest.fixture
-def page(sheet):
-    page = sheet(FIGURE, width=390, has_touch=True)
-    page.wait_for_selector(LIVE)
-    return page
 
 
 def to(page, way="nothing", kind=1, step=0):
@@ -157,18 +147,6 @@ def test_two_on_a_page_keep_their_own_guesses(sheet):
     assert "ou guessed" not in second.inner_text()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_it_is_accessible_and_fits_a_phone(sheet, theme):
-    page = sheet(FIGURE, width=390, theme=theme)
-    page.wait_for_selector(LIVE)
-    for act in (lambda: None, lambda: guess(page, "some")):
-        act()
-        found = Axe().run(page, options={"runOnly": RULES})
-        assert found.violations_count == 0, found.generate_report()
-        root = "document.documentElement"
-        assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")
-
-
 @pytest.mark.parametrize("width", [320, 390, 620, 1000])
 def test_nothing_moves_and_a_step_takes_less_than_a_frame(sheet, width):
     page = sheet(FIGURE, width=width)
@@ -190,20 +168,6 @@ def test_nothing_moves_and_a_step_takes_less_than_a_frame(sheet, width):
     )
     assert took < 16
     assert page.evaluate("document.getAnimations().length") == 0
-
-
-def test_without_a_script_the_still_form_is_there(sheet):
-    page = sheet(FIGURE, width=390, java_script_enabled=False)
-    assert page.get_by_role("row").count() == 17
-    assert page.locator(".still img").is_visible()
-    root = page.locator(".still")
-    assert root.evaluate("still => getComputedStyle(still).overflowX") == "auto"
-
-
-def test_paper_has_the_still_form(page):
-    page.emulate_media(media="print")
-    assert page.locator(".still img").is_visible()
-    assert not page.locator(LIVE).is_visible()
 
 
 def test_in_the_chapter_it_asks_before_the_judge(visit):

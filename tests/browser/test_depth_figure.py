@@ -4,15 +4,12 @@ import re
 from statistics import median
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from cnnlib import experiments, figures
-from tests.browser.conftest import BEST
-from tests.browser.test_site import RULES
+from tests.browser.conftest import BEST, LIVE
 
 ROWS = experiments.load("depth")["rows"]
 FIGURE = figures.depth(ROWS)
-LIVE = ".live-figure[data-state=live] .live"
 DEPTHS = (8, 20, 56)
 SHOW, SKIP = "Show the curves", "Skip the guesses"
 # Ends of a curve, in percent of error: where the path is drawn.
@@ -24,13 +21,6 @@ ENDS = """paths => paths.map(path => {
 PLACES = """live => [...live.querySelectorAll(
     ".chart, input[type=range], input[type=checkbox], .keys, :scope > p")].map(
     e => JSON.stringify(e.getBoundingClientRect())).join()"""
-
-
-@pytest.fixture
-def page(sheet):
-    page = sheet(FIGURE, width=390, has_touch=True)
-    page.wait_for_selector(LIVE)
-    return page
 
 
 def status(page):
@@ -223,21 +213,6 @@ def test_two_on_a_page_keep_their_own_guesses(sheet):
     assert "As you guessed" in first.inner_text()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_it_is_accessible_and_fits_a_phone(sheet, theme):
-    page = sheet(FIGURE, width=390, theme=theme)
-    page.wait_for_selector(LIVE)
-    for act in (lambda: None, lambda: guess(page, "about the same")):
-        act()
-        found = Axe().run(page, options={"runOnly": RULES})
-        assert found.violations_count == 0, found.generate_report()
-        root = "document.documentElement"
-        assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")
-    assert page.locator(f"{LIVE} .panels").evaluate(
-        "panels => panels.scrollWidth <= panels.clientWidth"
-    )
-
-
 @pytest.mark.parametrize("width", [320, 390, 480, 620, 1000, 2560])
 def test_nothing_moves_and_a_step_takes_less_than_a_frame(sheet, width):
     page = sheet(FIGURE, width=width)
@@ -264,19 +239,6 @@ def test_nothing_moves_and_a_step_takes_less_than_a_frame(sheet, width):
         assert took < 16
         assert live.evaluate(PLACES) == before
     assert page.evaluate("document.getAnimations().length") == 0
-
-
-def test_without_a_script_the_still_form_is_there(sheet):
-    page = sheet(FIGURE, width=390, java_script_enabled=False)
-    assert page.get_by_role("row").count() == 8
-    root = page.locator(".still")
-    assert root.evaluate("still => getComputedStyle(still).overflowX") == "auto"
-
-
-def test_paper_has_the_still_form(page):
-    page.emulate_media(media="print")
-    assert page.locator(".still table").is_visible()
-    assert not page.locator(LIVE).is_visible()
 
 
 def test_in_the_chapter_it_asks_before_its_curves(visit):

@@ -3,28 +3,17 @@
 import random
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from cnnlib import experiments, figures
 from cnnlib.figures.detection import measures
-from tests.browser.conftest import BEST
-from tests.browser.test_site import RULES
+from tests.browser.conftest import BEST, LIVE
 
 (ROW,) = experiments.load("detection-shown")["rows"]
 FIGURE = figures.detection(ROW)
-LIVE = ".live-figure[data-state=live] .live"
 SHOW, SKIP = "Show the curve", "Skip the guess"
 PLACES = """live => [...live.querySelectorAll(
     ".scene, input[type=range], .pages, .chart")].map(
     e => JSON.stringify(e.getBoundingClientRect())).join()"""
-
-
-@pytest.fixture
-def page(sheet):
-    page = sheet(FIGURE, width=390, has_touch=True)
-    page.set_viewport_size({"width": 390, "height": 1800})
-    page.wait_for_selector(LIVE)
-    return page
 
 
 def status(page):
@@ -162,21 +151,6 @@ def test_two_on_a_page_do_not_disturb_each_other(sheet):
     assert second.locator(".scene g g").count() == len(ROW["scenes"][0]["found"])
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_it_is_accessible_and_fits_a_phone(sheet, theme):
-    page = sheet(FIGURE, width=390, theme=theme)
-    page.wait_for_selector(LIVE)
-    for act in (
-        lambda: None,
-        lambda: page.get_by_role("button", name=SKIP).click(),
-    ):
-        act()
-        found = Axe().run(page, options={"runOnly": RULES})
-        assert found.violations_count == 0, found.generate_report()
-        root = "document.documentElement"
-        assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")
-
-
 @pytest.mark.parametrize("width", [320, 390, 620, 1000])
 def test_nothing_moves_and_a_step_takes_less_than_a_frame(sheet, width):
     page = sheet(FIGURE, width=width)
@@ -198,18 +172,6 @@ def test_nothing_moves_and_a_step_takes_less_than_a_frame(sheet, width):
             )
             assert took < 16
             assert live.evaluate(PLACES) == before
-
-
-def test_without_a_script_the_still_form_is_there(sheet):
-    page = sheet(FIGURE, width=390, java_script_enabled=False)
-    assert page.get_by_role("row").count() == 7
-    assert page.locator(".still img").evaluate("image => image.naturalWidth") == 384
-
-
-def test_paper_has_the_still_form(page):
-    page.emulate_media(media="print")
-    assert page.locator(".still table").is_visible()
-    assert not page.locator(LIVE).is_visible()
 
 
 def test_in_the_chapter_it_asks_before_its_curve(visit):

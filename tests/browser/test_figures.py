@@ -364,6 +364,7 @@ def test_a_quiz_accepts_exactly_the_stated_answers(sheet, chapter):
             expected = {"right": "Right.", "wrong": "Not yet."}[kind]
             assert verdict.inner_text().startswith(expected)
             assert reason in verdict.inner_text()
+            assert verdict.inner_text().endswith(f"See “{question['see']}”.")
         if "answer" in question:
             form.locator("input").fill(str(question["answer"] + 1))
             form.get_by_role("button").click()
@@ -406,6 +407,30 @@ def test_a_quiz_is_accessible_on_a_phone(sheet, theme):
     assert found.violations_count == 0, found.generate_report()
     root = "document.documentElement"
     assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")
+
+
+def test_on_the_site_an_answer_leads_to_the_section_that_gives_it(visit):
+    see = QUESTIONS["vgg"][0]["see"]
+    with visit("chapters/vgg.html") as page:
+        page.locator("[data-figure=quiz]").scroll_into_view_if_needed()
+        form = page.locator(f"[data-figure=quiz]{FIGURE} form").first
+        form.locator("input").fill("0.5")
+        form.get_by_role("button").click()
+        form.get_by_role("link", name=see, exact=True).click()
+        place = page.locator(f"[id='{page.url.partition('#')[2]}']")
+        assert place.inner_text().startswith(see)
+        top = place.evaluate("e => e.getBoundingClientRect().top")
+        assert 0 <= top < 300
+        assert page.seen.errors == []
+
+
+@pytest.mark.parametrize("chapter", QUESTIONS)
+def test_every_question_finds_its_section_on_the_site(visit, chapter):
+    with visit(f"chapters/{chapter}.html") as page:
+        found = page.locator(":is(h2, h3):has(> a.headerlink)").all_inner_texts()
+    titles = [text.rstrip("#") for text in found]
+    for question in QUESTIONS[chapter]:
+        assert titles.count(question["see"]) == 1
 
 
 # Two invented networks: right answers out of 1,000, and answers to twelve pictures. The
@@ -460,6 +485,73 @@ def test_blocks_are_summed_up_by_their_number(sheet):
     mean = sum(found) / 9
     shown = [f"{value:.1f} %" for value in (min(found), mean, max(found))]
     assert cells[:5] == ["8", "9", *shown]
+
+
+def test_the_best_and_worst_blocks_so_far_are_kept_by_their_number(sheet):
+    page = sheet(BLOCKS)
+    page.wait_for_selector(FIGURE)
+    live = page.locator(FIGURE)
+    tries = live.locator(".tries")
+    assert tries.inner_text().endswith("the best and the worst are kept here.")
+    boxes = live.get_by_role("checkbox").all()
+
+    def out(*numbers):
+        for place, box in enumerate(boxes):
+            box.set_checked(place + 1 not in numbers)
+        return tries.inner_text()
+
+    first = "74.7 %, without block 3"
+    assert out(3) == f"Tried: 1 of these 9 ways. Best so far: {first}."
+    second = "80.7 %, without block 7"
+    both = f"Tried: 2 of these 9 ways. Best so far: {second}; worst: {first}."
+    assert out(7) == both
+    assert out(7, 9) == (
+        "Tried: 1 of these 36 ways. Best so far: 80.6 %, without blocks 7, 9."
+    )
+    live.get_by_label("Network").select_option("other")
+    assert tries.inner_text().startswith("Tried: 1 of these 36 ways. Best so far: 0.7")
+    live.get_by_label("Network").select_option("one")
+    assert out(7) == both
+
+
+def test_on_the_site_a_choice_of_blocks_has_an_address(visit):
+    path = "chapters/why-residual.html"
+
+    def shown(page):
+        page.locator("[data-figure=blocks]").scroll_into_view_if_needed()
+        return page.locator(f"[data-figure=blocks]{FIGURE}")
+
+    with visit(path) as page:
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        live = shown(page)
+        live.get_by_role("button", name="Skip").click()
+        live.get_by_label("Network").select_option("plain")
+        live.get_by_label("block 4").uncheck()
+        live.get_by_label("block 9").uncheck()
+        live.get_by_role("button", name="Copy the address").click()
+        live.get_by_role("button", name="Copied", exact=True).wait_for()
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert copied == page.url and copied.endswith("#taking-blocks-out")
+        said = live.locator("[role=status]").inner_text()
+        live.get_by_label("block 4").check()
+        assert live.get_by_role("button", name="Copy the address").is_visible()
+        page.context.clear_permissions()
+        query = copied.partition("?")[2]
+    with visit(f"{path}?{query}") as page:
+        live = shown(page)
+        assert live.locator("[role=status]").inner_text() == said
+        assert live.get_by_label("Network").input_value() == "plain"
+        assert not live.get_by_label("block 9").is_checked()
+        assert page.seen.errors == []
+    for wrong in (
+        "111111110~plain~constructor",
+        "11111111~plain~statistics taken anew",
+    ):
+        with visit(f"{path}?blocks={wrong}") as page:
+            live = shown(page)
+            live.get_by_role("button", name="Skip").click()
+            assert live.get_by_label("block 9").is_checked()
+            assert page.seen.errors == []
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -5,19 +5,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from cnnlib import figures
+from tests.browser.conftest import LIVE
 from tests.browser.test_site import RULES
 
-LIVE = ".live-figure[data-state=live] .live"
 SIZES = (5, 20, 100, 500)
 LEARNT = np.linspace(0.3, 0.9, 60).reshape(3, 5, 4)
-SHARES = {"learnt": LEARNT, "random": LEARNT - 0.2}
-
-
-@pytest.fixture
-def page(sheet):
-    page = sheet(figures.freeze(SIZES, SHARES), width=390, has_touch=True)
-    page.wait_for_selector(LIVE)
-    return page
+FIGURE = figures.freeze(SIZES, {"learnt": LEARNT, "random": LEARNT - 0.2})
 
 
 def percent(share):
@@ -32,7 +25,7 @@ def test_the_sliders_show_what_the_table_says(page, size, frozen):
     status = page.locator(f"{LIVE} [role=status]").inner_text()
     assert f"{percent(runs.mean())} right" in status
     assert f"{percent(runs.min())} to {percent(runs.max())} over 3 seeds" in status
-    scratch = np.round(SHARES["random"][:, 4, size], 3).mean()
+    scratch = np.round(LEARNT[:, 4, size] - 0.2, 3).mean()
     assert f"From scratch: {percent(scratch)}" in status
     chosen = page.locator(f"{LIVE} .chosen")
     assert chosen.locator("span").first.inner_text() == f"{frozen or 'none'} frozen"

@@ -6,16 +6,10 @@ from axe_playwright_python.sync_playwright import Axe
 from cnnlib import costs
 from cnnlib.figures import pipes
 from cnnlib.models.googlenet import Inception
+from tests.browser.conftest import LIVE
 from tests.browser.test_site import RULES
 
-LIVE = ".live-figure[data-state=live] .live"
-
-
-@pytest.fixture
-def page(sheet):
-    page = sheet(pipes(), width=390, has_touch=True)
-    page.wait_for_selector(LIVE)
-    return page
+FIGURE = pipes()
 
 
 def branches(page):

@@ -54,13 +54,12 @@ def test_few_results_are_too_wide_for_a_phone():
 def test_in_the_dark_plots_are_dark_and_photographs_are_not_negatives(visit, path):
     with visit(path, scheme="dark") as page:
         pictures = page.locator(".cell_output img")
-        looks = (
-            "all => all.map(e => [e.dataset.photograph, getComputedStyle(e).filter])"
-        )
+        looks = "all => all.map(e => [e.dataset, getComputedStyle(e).filter])"
         found = pictures.evaluate_all(looks)
         assert found
-        for photograph, look in found:
-            assert ("invert(1)" in look) == (photograph is None)
+        for marks, look in found:
+            assert ("invert(1)" in look) == ("photograph" not in marks)
+            assert ("saturate(1.5)" in look) == ("signed" in marks)
     alts = 'img[alt^="The photograph"], img[alt^="The portrait"]'
     with visit(path) as page:
         for picture in page.locator(alts).all():
