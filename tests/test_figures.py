@@ -74,6 +74,7 @@ def test_parts_that_figures_share_are_named_by_them_alone():
     assert form.startswith(
         '<div class="live-figure" data-figure="pipes" data-parts="drawing guess">'
     )
+    assert ".missing {" in form
     assert form.count("function drawn(") == form.count("function asked(") == 1
     assert "data-parts" not in Figure("quiz", "", {}, "").form.partition("<style>")[0]
 
