@@ -32,5 +32,7 @@ def vote():
         right = torch.ones(1, dtype=torch.double)
         for _ in range(members):
             wrong, right = right * (1 - p), right * p
-            right = torch.cat([wrong, wrong[:1] * 0]) + torch.cat([right[:1] * 0, right])
+            right = torch.cat([wrong, wrong[:1] * 0]) + torch.cat(
+                [right[:1] * 0, right]
+            )
         yield (members, p), right[members // 2 + 1 :].sum()
