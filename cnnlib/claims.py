@@ -61,6 +61,7 @@ class Statement:
     comment: str = ""
     paper: str | None = None
     refs: tuple[str, ...] = ()
+    was: str | None = None
 
     @property
     def answer(self):

@@ -22,7 +22,7 @@ PLANNED = {
     *("convolution", "padding-stride", "receptive-field", "channels", "pooling"),
     *("backpropagation", "starting"),
     *("lenet", "alexnet", "vgg", "nin", "inception-bill", "googlenet"),
-    *("batch-norm", "resnet", "why-residual", "densenet", "comparison"),
+    *("batch-norm", "resnet", "why-residual", "paths", "densenet", "comparison"),
     *("own-pictures", "training", "transfer", "patterns", "seeing"),
     *("detection", "verification"),
 }
@@ -114,8 +114,16 @@ def test_chapters_show_known_ids_and_all_their_own():
     assert ours <= set(shown)
 
 
+def test_old_ids_are_those_of_no_other_statement_and_of_an_existing_chapter():
+    old = [entry.was for entry in STATEMENTS if entry.was]
+    assert len(old) == len(set(old)) and "why-residual/lesions" in old
+    assert not set(old) & {entry.id for entry in STATEMENTS + EXERCISES}
+    assert {id.partition("/")[0] for id in old} <= PLANNED
+
+
 def test_ids_quoted_anywhere_in_code_and_documents_exist(tracked):
     known = {entry.id for entry in STATEMENTS + EXERCISES}
+    known |= {entry.was for entry in STATEMENTS}
     chapters = "|".join({entry.chapter for entry in STATEMENTS + EXERCISES})
     # a chapter, a slash and a slug; neither a part of a path nor a file's name
     quoted = re.compile(rf"(?<![\w/.-])(?:{chapters})/[a-z0-9-]+(?![\w/]|\.\w)")

@@ -94,3 +94,14 @@ def test_the_blocks_have_the_parameters_of_their_formula(kind, parameters):
     net = channels.small_network(kind)
     assert sum(p.numel() for i in (2, 5) for p in net[i].parameters()) == parameters
     assert net(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+
+
+def test_only_with_a_relu_between_are_the_halves_of_a_block_no_linear_map():
+    x, y = torch.randn(2, 4, 16, 6, 6)
+    for kind in channels.BLOCKS:
+        torch.manual_seed(0)
+        block = channels.block(kind, 16, 32)
+        zero = block(torch.zeros_like(x))
+        sums = [block(x + y) + zero, block(x) + block(y)]  # biases count once
+        linear = torch.allclose(*sums, atol=1e-5)
+        assert linear == (kind != "ReLU between"), kind

@@ -77,6 +77,13 @@ def test_every_statement_has_a_row_and_says_whether_it_has_a_home():
     assert "no chapter yet" not in at_home and "0 of them still wait" in at_home
 
 
+def test_a_statement_that_moved_keeps_its_old_address_in_the_ledger():
+    entry = next(s for s in claims.statements() if s.was)
+    page = ledger.page([entry], {}, {})
+    assert page.count(f'id="{entry.was}"') == page.count(f'id="{entry.id}"') == 1
+    assert f"#{entry.was}" not in page
+
+
 def test_a_band_is_shown_where_no_single_value_is_right():
     statement = claims.Statement(
         id="lenet/x",

@@ -106,7 +106,8 @@ def page(statements, homes, titles):
 
 def row(statement, homes, titles):
     """One statement; custom.js reads its data-verdict and data-chapter."""
-    where = [f'<a href="#{statement.id}">{statement.id}</a>']
+    old = f'<span id="{statement.was}"></span>' if statement.was else ""
+    where = [f'{old}<a href="#{statement.id}">{statement.id}</a>']
     where += [
         f'<a href="../chapters/{stem}.html#{statement.id}">{escape(titles[stem])}</a>'
         for stem in homes.get(statement.id, ())

@@ -96,6 +96,14 @@ document.addEventListener("DOMContentLoaded", () => {
   show();
 });
 
+/* A statement that has moved to another chapter is still shown by the ledger. */
+document.addEventListener("DOMContentLoaded", () => {
+  const id = decodeURIComponent(location.hash.slice(1));
+  const page = document.documentElement.dataset.content_root;
+  const here = document.getElementById(id) || document.getElementById("ledger");
+  if (!here && /^[a-z0-9-]+\/[a-z0-9-]+$/.test(id)) location.replace(`${page}book/ledger.html#${id}`);
+});
+
 /* The definition of a term beside its link, read once from the glossary of this site. */
 document.addEventListener("DOMContentLoaded", () => {
   const links = document.querySelectorAll("a.term");

@@ -1,26 +1,21 @@
-"""Trials for the exercises of the chapter on why residual networks work."""
+"""Trials for the exercises of the chapter on why residual networks can be trained."""
 
 import math
-from itertools import product
-
-import torch
 
 from cnnlib.exercises import trials
 
 
-@trials("why-residual/exercise-shares")
-def shares():
-    """shares(gains): of the paths through 0 to n blocks; few blocks path by path, and
-    blocks that are all alike by the binomial formula."""
-    for count in (1, 3, 8):
-        gains = (0.2 + torch.rand(count)).tolist()
-        found = torch.zeros(count + 1)
-        for through in product((False, True), repeat=count):
-            passed = [gain for gain, is_in in zip(gains, through, strict=True) if is_in]
-            found[len(passed)] += math.prod(passed)
-        yield (gains,), found / found.sum()
-    binomial = [math.comb(40, k) * 0.5**k for k in range(41)]
-    yield ([0.5] * 40,), torch.tensor(binomial) / sum(binomial)
+@trials("why-residual/exercise-scale")
+def scale():
+    """scale(blocks, growth), found by halving an interval, block after block."""
+    for blocks, growth in [(1, 2.0), (10, 5.0), (100, 1.5)]:
+        low, high = 0.0, 10.0
+        for _ in range(60):
+            tried, variance = (low + high) / 2, 1.0
+            for _ in range(blocks):
+                variance += tried**2 * (1 - 1 / math.pi)
+            low, high = (low, tried) if variance > growth else (tried, high)
+        yield (blocks, growth), low
 
 
 @trials("why-residual/exercise-cosine")

@@ -155,7 +155,8 @@ def block(kind, in_channels, out_channels):
     if kind == "1x1":
         return nn.Conv2d(in_channels, out_channels, 1)
     look = nn.Conv2d(in_channels, in_channels, 3, padding=1, groups=in_channels)
-    return nn.Sequential(look, nn.Conv2d(in_channels, out_channels, 1))
+    between = [nn.ReLU()] if kind == "ReLU between" else []
+    return nn.Sequential(look, *between, nn.Conv2d(in_channels, out_channels, 1))
 
 
 def small_network(kind):
@@ -175,7 +176,8 @@ def small_network(kind):
     )
 
 
-BLOCKS = ("full", "separable", "wide separable", "depthwise", "1x1")
+# Separable blocks are linear between their halves, but for "ReLU between".
+BLOCKS = ("full", "separable", "ReLU between", "wide separable", "depthwise", "1x1")
 BLOCK_SETTINGS = [
     {"kind": kind, "seed": seed} for kind, seed in product(BLOCKS, range(3))
 ]

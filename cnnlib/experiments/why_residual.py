@@ -26,6 +26,8 @@ from cnnlib.models.resnet_cifar import Subsampled, plain_cifar, resnet_cifar, sh
 
 # Networks of a short run: (builder, peak learning rate)
 NETWORKS = {
+    "residual, 8 layers": (partial(resnet_cifar, 8, 1), 5e-3),
+    "plain, 8 layers": (partial(plain_cifar, 8, 1), 5e-3),
     "residual": (partial(resnet_cifar, 20, 1), 5e-3),
     "plain": (partial(plain_cifar, 20, 1), 5e-3),
     "residual, 56 layers": (partial(resnet_cifar, 56, 1), 5e-3),

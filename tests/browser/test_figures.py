@@ -609,7 +609,7 @@ def test_the_pictures_show_what_the_chosen_network_says_to_them(sheet):
 
 def test_in_the_chapter_a_wrong_answer_takes_the_place_of_a_right_one(visit):
     """The theme of the site styles some class names of its own."""
-    with visit("chapters/why-residual.html") as page:
+    with visit("chapters/paths.html") as page:
         figure = page.locator("[data-figure=blocks]")
         figure.scroll_into_view_if_needed()
         live = page.locator(f"[data-figure=blocks]{FIGURE}")

@@ -54,6 +54,17 @@ def test_a_filtered_ledger_has_an_address(visit):
         assert search == "?verdict=contested&words=zzz"
 
 
+def test_a_statement_that_moved_is_found_at_its_old_address(visit):
+    old, new = "why-residual/lesions", "paths/lesions"
+    with visit(f"chapters/why-residual.html#{old}") as page:
+        page.wait_for_url(f"**/{LEDGER}#{old}")
+        row = page.locator(f'tr:has([id="{old}"])')
+        assert row.get_attribute("id") == new
+        assert row.evaluate("row => row.getBoundingClientRect().top < innerHeight")
+    with visit(f"chapters/paths.html#{new}") as page:
+        assert page.url.endswith(f"chapters/paths.html#{new}")
+
+
 def test_statements_lead_to_existing_chapters_only(visit):
     homes = claims.homes("chapters")
     with visit(LEDGER, javascript=False) as page:
