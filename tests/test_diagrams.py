@@ -17,6 +17,7 @@ from cnnlib.models.googlenet import TABLE_1, Inception
 from cnnlib.models.googlenet_torchvision import NormalisedInception
 from cnnlib.models.lenet import C3_MAPS
 from cnnlib.models.resnet import basic
+from cnnlib.models.unet import Grid, needed, unet, unet_nested
 from tools import form
 
 MODULES = (Inception, NormalisedInception)
@@ -231,3 +232,60 @@ def test_a_box_says_as_much_of_what_follows_as_fits():
     assert followed("3x3, 64", "BN ReLU", 15) == "3x3, 64"
     assert followed("11x11, 48 /4", "ReLU", 17) == "11x11, 48 /4"
     assert followed("3x3 max", "", 22) == "3x3 max"
+
+
+def grid(build, **how):
+    """A drawing of a grid of nodes, its elements, and the network."""
+    net = build((8, 16, 32, 64), 1, in_channels=1, num_classes=1)
+    drawing = diagrams.nodes(net, (1, 32, 32), **how)
+    return drawing, ElementTree.fromstring(drawing.svg), net
+
+
+@pytest.mark.parametrize("build", [unet, unet_nested])
+def test_a_grid_has_a_box_for_each_module_and_a_line_for_each_map_it_reads(build):
+    drawing, root, net = grid(build)
+    bill = costs.table(net, (1, 32, 32))
+    assert sorted(words.partition(":")[0] for words in drawing.words) == sorted(
+        name for name, _ in net.named_children()
+    )
+    for row in bill:
+        size = " x ".join(map(str, row.output_shape))
+        said = f"{row.name}: output {size}, {row.parameters:,} parameters"
+        assert f"{said}, {row.macs:,} MACs" in drawing.words
+    lines = root.findall(LETTERS.replace("text", "path"))
+    assert len(lines) == sum(map(len, net.reads.values())) + len(net.exits)
+    assert not any(line.get("stroke-dasharray") for line in lines)
+    assert float(root.get("width")) == 360
+    texts = root.findall(LETTERS)
+    assert min(float(text.get("font-size")) for text in texts) >= 9
+    assert [text.text for text in texts if beyond_its_box(text, root)] == []
+    assert drawing.svg == grid(build)[0].svg
+
+
+class Small(Grid):
+    """Runs otherwise than its table says."""
+
+    def forward(self, x):
+        first = self.x00(x)
+        return (self.exit1(self.x01(first, self.x10(first))),)
+
+
+def test_lines_of_a_grid_are_those_along_which_maps_went():
+    _, _, net = grid(unet_nested)
+    nodes = {(0, 0): net.x00, (1, 0): net.x10, (0, 1): net.x01}
+    wrong = {(0, 0): [], (1, 0): [], (0, 1): [(0, 0)]}
+    drawing = diagrams.nodes(Small(wrong, nodes, {1: net.exit1}), (1, 32, 32))
+    lines = ElementTree.fromstring(drawing.svg).findall(LETTERS.replace("text", "path"))
+    assert len(lines) == 3 + 1
+
+
+@pytest.mark.parametrize("exit", [1, 2, 3])
+def test_a_pruned_grid_shows_what_is_left_in_colour(exit):
+    _, root, net = grid(unet_nested, exit=exit)
+    kinds = [box.get("class") for box in root.findall(LETTERS.replace("text", "rect"))]
+    left = len(needed(net.reads, (0, exit)))
+    assert kinds.count("conv") == left == (exit + 1) * (exit + 2) // 2
+    assert kinds.count("dense") == 1 and kinds.count("map") == 10 - left + 2
+    lines = root.findall(LETTERS.replace("text", "path"))
+    solid = sum(not line.get("stroke-dasharray") for line in lines)
+    assert solid == 1 + sum(map(len, needed(net.reads, (0, exit)).values()))

@@ -292,7 +292,7 @@ def test_lines_of_code_are_counted_without_words_about_it(tmp_path):
 
 
 def test_networks_and_core_can_be_read_in_an_evening():
-    """Less than 2,600 lines, without experiments, trials of exercises, live figures,
+    """Less than 2,700 lines, without experiments, trials of exercises, live figures,
     drawings, ledger and command."""
     package = form.ROOT / "cnnlib"
     command = ("train/__main__.py", "train/options.py", "predict.py")
@@ -305,7 +305,7 @@ def test_networks_and_core_can_be_read_in_an_evening():
         *command,
     )
     extra = {path for pattern in beside for path in package.glob(pattern)}
-    assert sum(map(lines_of_code, set(package.rglob("*.py")) - extra)) < 2_600
+    assert sum(map(lines_of_code, set(package.rglob("*.py")) - extra)) < 2_700
 
 
 def test_every_deliberate_break_still_has_its_place():

@@ -59,8 +59,12 @@ TESTS = {
     ],
     "cnnlib/train/options.py": ["tests/test_train_options.py"],
     "cnnlib/models/__init__.py": ["tests/test_models.py", "-k", "not small_batch"],
-    "cnnlib/models/inputs.py": ["tests/test_models.py", "-k", "not small_batch"],
+    "cnnlib/models/inputs.py": [
+        *("tests/test_models.py", "tests/test_models_unet.py", "-k"),
+        "not small_batch",
+    ],
     "cnnlib/models/tables.py": ["tests/test_models_vgg.py"],
+    "cnnlib/models/unet.py": ["tests/test_models_unet.py"],
     "cnnlib/models/googlenet_torchvision.py": [
         *("tests/test_weights.py", "tests/test_models.py", "-k"),
         "googlenet and not small_batch",

@@ -38,6 +38,7 @@ from cnnlib.models.small import (
     resnet_small,
     vgg_small,
 )
+from cnnlib.models.unet import unet, unet_nested
 from cnnlib.models.vgg import vgg
 
 
@@ -68,6 +69,8 @@ MOBILENET_V2 = "https://arxiv.org/abs/1801.04381"
 EFFICIENTNET = "https://arxiv.org/abs/1905.11946"
 REGNET = "https://arxiv.org/abs/2003.13678"
 CONVNEXT = "https://arxiv.org/abs/2201.03545"
+UNET = "https://arxiv.org/abs/1505.04597"
+UNET_NESTED = "https://arxiv.org/abs/1807.10165"
 
 
 def _depths(name, builder, depths, *rest):
@@ -116,6 +119,13 @@ NETWORKS = {
     "efficientnet_b0": Network(efficientnet_b0, IMAGENET, 2019, EFFICIENTNET),
     "regnet_y_400mf": Network(regnet_y_400mf, IMAGENET, 2020, REGNET),
     "convnext_tiny": Network(convnext_tiny, IMAGENET, 2022, CONVNEXT),
+}
+
+# Networks that name each pixel and not the picture. They return a mask from each exit,
+# so that neither `build` nor a loss for one label is for them.
+MASKS = {
+    "unet": Network(unet, (1, 512, 512), 2015, UNET, None),
+    "unet_nested": Network(unet_nested, (3, 96, 96), 2018, UNET_NESTED, None),
 }
 
 
