@@ -13,9 +13,9 @@ from cnnlib.experiments.transfer import conv_bn, normalised, stage
 from cnnlib.models.googlenet import GoogLeNet
 
 CHANNELS = (16, 32, 64, 96)
-SHARES = (0.25, 0.5, 0.7, 1)  # of these channels, in networks of one exit
+SHARES = (0.5, 0.7, 1)  # of these channels, in networks of one exit
 THRESHOLDS = (0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 0.999, 1.01)
-STEPS, RATE = 300, 5e-3
+STEPS, RATE = 200, 5e-3
 NOISE = 0.25  # deviation, black to white being 1, of what the threshold never saw
 
 
