@@ -33,7 +33,8 @@ SIDE = 96  # pixels of what is copied and of what is made
 CORNERS = ((20, 20), (140, 140))  # of two pieces of a photograph that do not overlap
 SIZES = (3, 5, 7, 11, 15, 23)  # sides of the random filters
 EACH = 24  # random filters of each side
-STEPS = 100  # of L-BFGS
+GREY = 0.5  # what the looks take for zero
+STEPS = 80  # of L-BFGS
 
 
 def photograph(name):
@@ -53,12 +54,11 @@ def piece(name, corner=CORNERS[0], side=SIDE):
 
 
 def filters(sizes=SIZES, each=EACH, seed=0):
-    """Random filters (each, 1, size, size) of every size: uniform numbers less their
-    mean, scaled to length 1."""
+    """Random filters (each, 1, size, size) of every size: uniform numbers, scaled to
+    length 1."""
     numbers = torch.Generator().manual_seed(seed)
     drawn = [torch.rand(each, 1, size, size, generator=numbers) for size in sizes]
-    drawn = [part - part.mean((1, 2, 3), keepdim=True) for part in drawn]
-    return [F.normalize(part.flatten(1)).view_as(part) for part in drawn]
+    return [F.normalize(2 * part - 1, dim=(1, 2, 3)) for part in drawn]
 
 
 def bank(kernels, bend=F.relu):
@@ -71,7 +71,7 @@ def bank(kernels, bend=F.relu):
         for kernel in kernels:
             half = kernel.shape[-1] // 2
             wide = F.pad(x, (half,) * 4, mode="circular") if joined else x
-            found.append(bend(F.conv2d(wide, kernel)))
+            found.append(bend(F.conv2d(wide - GREY, kernel)))
         return found
 
     return look
@@ -104,7 +104,7 @@ def deep(seed, widths=(16, 32, 64, 128)):
     return first_maps(net)
 
 
-def first_maps(net, mean=(0.5,), std=(1.0,)):
+def first_maps(net, mean=(GREY,), std=(1.0,)):
     """The look of the first convolution of each stage of a VGG, as Gatys, Ecker and
     Bethge chose them for style; its maximum poolings become means, as they advise."""
 
@@ -128,6 +128,11 @@ def vgg_look(source, name="vgg19"):
     net.load_state_dict({key: given.state[key] for key in net.state_dict()})
     look = first_maps(net, given.mean, given.std)
     return lambda x, joined=False: look(x.expand(-1, 3, -1, -1))
+
+
+def only(look, place):
+    """The look at one of the lists of maps."""
+    return lambda x, joined=False: look(x, joined)[place : place + 1]
 
 
 # Gram matrices
@@ -177,28 +182,25 @@ def descend(loss, start, steps=STEPS):
 
 
 def texture(look, target, seed, steps=STEPS):
-    """(picture, losses): noise that gets the Gram matrices of `target`. The random
-    filters are blind to its brightness, so that its mean is a goal, too."""
+    """(picture, losses): noise that gets the Gram matrices of `target`."""
     goals = [gram(maps) for maps in look(target)]
 
     def loss(x):
-        brightness = (x.mean() - target.mean()).square()
-        grams = [gram(maps) for maps in look(x, joined=True)]
-        return apart(grams, goals) + 10 * brightness
+        return apart([gram(maps) for maps in look(x, joined=True)], goals)
 
     return descend(loss, noise(target, seed), steps)
 
 
-def styled(look, content, style, share, start, steps=STEPS):
-    """(picture, losses): the maps of `content`, which count `share`, and the Gram
-    matrices of `style`, which count 1 - share."""
-    shown = look(content, joined=True)
+def styled(look, view, content, style, share, start, steps=STEPS):
+    """(picture, losses): the maps that `view` has of `content`, which count `share`,
+    and the Gram matrices that `look` has of `style`, which count 1 - share."""
+    shown = view(content, joined=True)
     goals = [gram(maps) for maps in look(style)]
 
     def loss(x):
-        found = look(x, joined=True)
-        grams = [gram(maps) for maps in found]
-        return share * apart(found, shown) + (1 - share) * apart(grams, goals)
+        grams = [gram(maps) for maps in look(x, joined=True)]
+        like = apart(view(x, joined=True), shown)
+        return share * like + (1 - share) * apart(grams, goals)
 
     return descend(loss, start, steps)
 
