@@ -125,6 +125,8 @@ def vgg_look(source, name="vgg19"):
     given = weights.read(source, name)
     body = vgg_stages(STAGES[int(name.removeprefix("vgg"))], 3)
     net = nn.Sequential(body).requires_grad_(False).to(train.device())
+    if missing := [key for key in net.state_dict() if key not in given.state]:
+        raise ValueError(f"{source} holds another network: it has no {missing[0]}.")
     net.load_state_dict({key: given.state[key] for key in net.state_dict()})
     look = first_maps(net, given.mean, given.std)
     return lambda x, joined=False: look(x.expand(-1, 3, -1, -1))
