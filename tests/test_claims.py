@@ -24,7 +24,7 @@ PLANNED = {
     *("lenet", "alexnet", "vgg", "nin", "inception-bill", "googlenet"),
     *("batch-norm", "resnet", "why-residual", "paths", "densenet", "comparison"),
     *("own-pictures", "training", "transfer", "patterns", "seeing"),
-    *("detection", "verification", "exits"),
+    *("detection", "verification", "exits", "style"),
 }
 OPERATORS = {
     ast.Add: operator.add,
