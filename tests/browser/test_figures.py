@@ -515,7 +515,7 @@ def test_the_best_and_worst_blocks_so_far_are_kept_by_their_number(sheet):
 
 
 def test_on_the_site_a_choice_of_blocks_has_an_address(visit):
-    path = "chapters/why-residual.html"
+    path = "chapters/paths.html"
 
     def shown(page):
         page.locator("[data-figure=blocks]").scroll_into_view_if_needed()
