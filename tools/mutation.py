@@ -79,12 +79,13 @@ TESTS = {
     **{
         f"cnnlib/models/{name}.py": [
             *(f"tests/test_models_{name}.py", "tests/test_models_activations.py"),
-            *("tests/test_models.py", "-k", f"{name} and not small_batch"),
+            *("tests/test_models.py", "-k", f"{word} and not small_batch"),
         ]
-        for name in (
-            *("lenet", "alexnet", "nin", "vgg", "googlenet", "resnet", "resnet_cifar"),
-            *("densenet", "notes", "small"),
-        )
+        for name, word in [
+            *((x, x) for x in ("lenet", "alexnet", "nin", "vgg", "googlenet")),
+            *(("resnet", "(resnet or plain)"), ("resnet_cifar", "cifar")),
+            *((x, x) for x in ("densenet", "notes", "small")),
+        ]
     },
 }
 # What differs in these alone is not tried: the check of `zip` is for mistakes of ours,
