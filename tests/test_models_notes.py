@@ -129,6 +129,13 @@ def test_order_of_the_layers(name):
     assert "".join(LETTERS[type(leaf)] for leaf in leaves) == LAYERS[name]
 
 
+def test_alexnet_pools_in_windows_of_three_that_overlap():
+    with torch.device("meta"):
+        net = models.build("alexnet_notes")
+    pools = [module for module in net.modules() if isinstance(module, nn.MaxPool2d)]
+    assert [(pool.kernel_size, pool.stride) for pool in pools] == [(3, 2)] * 3
+
+
 def test_windows_strides_and_paddings_that_shapes_alone_do_not_fix():
     # padding the first layer of 224 pixels by one pixel changes no shape
     with torch.device("meta"):
