@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from cnnlib import costs, data, experiments, gradients, init, models, train
-from cnnlib.experiments import transfer
+from cnnlib.experiments import early_exit, exits, transfer
 from cnnlib.folder import image_folder
 from cnnlib.models.resnet_cifar import resnet_cifar
 from cnnlib.train import checkpoints
@@ -191,10 +191,18 @@ def test_an_experiment_runs_on_the_gpu(gpu, name, setting, monkeypatch, tmp_path
         sizes |= {"most": 5, "steps": 2}
     if name == "seeing-steps":
         sizes["climbed"] = (0, 2)
-    few, digits = data.fashion_mnist(200, 50), data.digits(100, 50)
+    if name.startswith("exits"):
+        for part in ("TRAINING", "VALIDATION", "TESTS"):
+            monkeypatch.setattr(exits, part, 16)
+        monkeypatch.setattr(early_exit, "learn", partial(early_exit.learn, steps=2))
+        sizes |= {"steps": 2} if "steps" in setting else {}
+    if name == "style-textures":
+        sizes |= {"steps": 2, "images": 100, "tests": 50, "epochs": 1}
+    count = 1_010 if name == "exits-early" else 50  # 1,000 choose the threshold
+    few, digits = data.fashion_mnist(200, count), data.digits(100, 50)
     monkeypatch.setattr(data, "digits", lambda *_: digits)
 
-    def fashion_mnist(train=200, test=50):
+    def fashion_mnist(train=200, test=count):
         return cut(few, train, test)
 
     monkeypatch.setattr(data, "fashion_mnist", fashion_mnist)
