@@ -161,14 +161,16 @@ def y_of(device):
 
 
 def runs():
-    """Of every experiment one setting for each value of the first of its keys."""
+    """Of every experiment one setting for each value of the first of its keys; of most
+    `make test` runs the first one, and `make pretend-gpu` the others."""
     for name in experiments.names():
         by_value = {}
         for setting in experiments.find(name).settings:
             by_value.setdefault(next(iter(setting.values())), setting)
-        for value, setting in by_value.items():
-            slow = name.startswith(SLOW) and (name, value) not in ALL_THE_SAME
-            marks = pytest.mark.weekly if slow else ()
+        for place, (value, setting) in enumerate(by_value.items()):
+            usual = place == 0 and not name.startswith(SLOW)
+            usual |= (name, value) in ALL_THE_SAME
+            marks = () if usual else pytest.mark.weekly
             yield pytest.param(name, setting, id=f"{name}-{value}", marks=marks)
 
 
