@@ -32,8 +32,8 @@ def nodes(net, input_shape, title=None, exit=None):
     for box in boxes:
         node = places.get(box.name)
         used = exit is None or node in kept or box.name == f"exit{exit}"
-        if box.name in places:
-            x, y = spot(places[box.name])
+        if node:
+            x, y = spot(node)
             sources = [places[s.name] for s in box.sources if s.name in places]
             lines += [(spot(s), (x, y), used) for s in sources]
             shapes.append((box, x, y, HIGH, "conv" if used else "map"))

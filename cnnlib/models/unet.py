@@ -50,7 +50,7 @@ def nested_reads(depth):
 def needed(reads, node):
     """The part of the table `reads` without which `node` cannot be computed."""
     wanted = {node}
-    for other in reversed(reads):  # readers stand behind what they read
+    for other in reversed(reads):  # readers stand after what they read
         if other in wanted:
             wanted.update(reads[other])
     return {node: sources for node, sources in reads.items() if node in wanted}
