@@ -72,6 +72,10 @@ endif
 test-site: book $(READY) ## build the site and try it in a browser (wants chromium)
 	$(PYTEST) -n $(JOBS) tests/browser
 
+.PHONY: test-pdf
+test-pdf: book $(READY) ## print the whole book as one PDF and read it (wants chromium)
+	$(PYTEST) -m weekly tests/browser/test_pdf.py
+
 .PHONY: pretend-gpu
 pretend-gpu: $(READY) ## all chapters, and the heavy tests, on a GPU that is not there
 	$(PYTEST) -n $(JOBS) -m weekly tests/test_on_gpu.py

@@ -31,13 +31,15 @@ def tracked():
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """The GPU that torch sees, else a pretended one, in the precision it has."""
+    """The GPU that torch sees, in the precision it has, else a pretended one."""
     import torch
 
-    from tests.pretend_gpu import pretend_gpu
+    from tests.pretend_gpu import fast_precision, pretend_gpu
 
     monkeypatch.delenv("CNNLIB_PRECISION", raising=False)
     is_there = torch.cuda.is_available()
+    if not is_there:
+        monkeypatch.setenv("CNNLIB_PRECISION", fast_precision())
     with contextlib.nullcontext() if is_there else pretend_gpu(noise=1e-6):
         yield torch.device("cuda")
 

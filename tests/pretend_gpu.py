@@ -192,6 +192,13 @@ class State:
 state = None
 
 
+def fast_precision():
+    """What the CPU, which does the work, is fast at: "bfloat16" or "float32"."""
+    from cnnlib import train
+
+    return str(train.precision(torch.device("cpu"))).removeprefix("torch.")
+
+
 @contextlib.contextmanager
 def pretend_gpu(count=1, noise=0.0, capability=(8, 0)):
     """Inside, torch sees so many GPUs of this compute capability."""

@@ -8,13 +8,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import torch
-
-from cnnlib import train
-from tests.pretend_gpu import pretend_gpu
+from tests.pretend_gpu import fast_precision, pretend_gpu
 
 # A card with bfloat16, or, where the CPU would take long to pretend it, one without.
-_fast = train.precision(torch.device("cpu")) == torch.bfloat16
+_fast = fast_precision() == "bfloat16"
 _pretended = contextlib.ExitStack()  # to the kernel's end
 _pretended.enter_context(
     pretend_gpu(noise=1e-6, capability=(8, 0) if _fast else (7, 5))

@@ -140,7 +140,7 @@ def test_a_row_of_speed_and_a_row_of_learning_are_what_the_tables_need(
 
 def test_a_trial_differs_from_the_recipe_in_what_its_line_says(here, monkeypatch):
     whole = here.ours
-    monkeypatch.setattr(here, "ours", lambda *args: whole(*args[:2], 640, 100))
+    monkeypatch.setattr(here, "ours", lambda *args: whole(*args[:2], 256, 50))
     job = here.trial_job("densenet")
     rows = [{"setting": setting, **job.run(**setting)} for setting in job.settings]
     assert all(0 <= row["accuracy"] <= 1 for row in rows)

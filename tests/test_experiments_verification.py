@@ -188,10 +188,15 @@ def test_no_steps_leave_the_network_as_it_was_drawn():
 def test_a_few_garments_are_told_apart_after_training():
     few, _ = data.fashion_mnist(40, 1)
     net, rows = verification.learn("semi-hard", few, seed=0, steps=60, many=20)
-    assert rows[-1][0] < rows[0][0] / 2
+    losses = [row[0] for row in rows]
+    assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
     a, b = (x.to(train.device()) for x in verification.two_views(few.images, seed=9))
-    a, b = verification.codes(net, a), verification.codes(net, b)
-    assert verification.recognised(a, b, 40) > 0.5
+    pixels, learned = (
+        verification.recognised(*(verification.codes(by, x) for x in (a, b)), 40)
+        for by in (None, net)
+    )
+    # 0.475 to 0.70 with four seeds
+    assert learned > 1.4 * pixels
 
 
 def test_partners_are_of_the_same_class():

@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -14,13 +15,14 @@ import nbformat
 import pytest
 import torch
 import torch.nn.functional as F
-from nbformat.v4 import new_code_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_output
 
 from cnnlib import costs, data, experiments, gradients, init, models, train
 from cnnlib.experiments import early_exit, exits, transfer
 from cnnlib.folder import image_folder
 from cnnlib.models.resnet_cifar import resnet_cifar
 from cnnlib.train import checkpoints
+from tests.pretend_gpu import fast_precision
 from tests.test_models import DEEPER, SMALLEST
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +53,12 @@ ALL_THE_SAME = {  # are run by `make test`
 }
 PATHS = filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
 ENV = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(PATHS)}
-ENV["CNNLIB_PRECISION"] = "bfloat16"
+WORD = "bf16"
+if PRETENDED:
+    ENV["CNNLIB_PRECISION"] = fast_precision()
+    WORD = {"bfloat16": "bf16", "float32": "fp32"}[fast_precision()]
+else:
+    ENV.pop("CNNLIB_PRECISION", None)
 
 
 def pixels(name):
@@ -112,7 +119,9 @@ def test_a_folder_of_pictures_is_learnt_on_the_gpu(gpu, pictures):
     assert row.test_accuracy == 1
 
 
-def test_fit_learns_on_the_gpu(gpu):
+def test_fit_learns_on_the_gpu(gpu, monkeypatch):
+    monkeypatch.setenv("CNNLIB_PRECISION", "bfloat16")
+    train.precision.cache_clear()
     torch.manual_seed(0)
     training, test = data.fashion_mnist(300, 100)
     net = models.build("lenet").apply(init.glorot)
@@ -243,7 +252,7 @@ COMMAND = [
 def test_the_command_trains_on_the_gpu_and_goes_on_where_it_was(tmp_path):
     kept = ["--checkpoints", str(tmp_path), "--schedule", "constant"]
     said = run_command(*COMMAND, *kept, "--epochs", "1")
-    assert re.search(r"1 x [^,]+, bf16", said) and "epoch 1: loss" in said
+    assert re.search(rf"1 x [^,]+, {WORD}", said) and "epoch 1: loss" in said
     assert "CPU" not in said
     state = checkpoints.latest(tmp_path)
     assert all(tensor.device.type == "cpu" for tensor in state["net"].values())
@@ -262,21 +271,26 @@ def test_two_processes_train_on_two_gpus(tmp_path):
     address += ["--log-dir", str(tmp_path / "logs")]
     kept = ["--checkpoints", str(tmp_path), "--epochs", "1"]
     said = run_command(*launch, *address, *COMMAND, *kept)
-    assert ", bf16" in said and "epoch 1: loss" in said
+    assert f", {WORD}" in said and "epoch 1: loss" in said
     net = checkpoints.latest(tmp_path)["net"]
     assert all(tensor.isfinite().all() for tensor in net.values())
 
 
-@pytest.mark.skipif(not PRETENDED, reason="tools/on_gpu.py runs heavier ones")
-def test_a_light_chapter_runs_on_the_gpu_and_prints_the_same(tmp_path):
+@pytest.mark.skipif(not PRETENDED, reason="tools/on_gpu.py runs whole ones")
+def test_a_chapter_runs_on_the_gpu_until_it_has_trained_and_prints_the_same(tmp_path):
     source = "from cnnlib import train\nprint(train.hardware())"
     asked = new_code_cell(source, execution_count=1)
-    asked.outputs = [new_output("stream", name="stdout", text="Pretended GPU, bf16\n")]
-    nbformat.write(new_notebook(cells=[asked]), tmp_path / "asked.ipynb")
+    answer = f"Pretended GPU, {WORD}\n"
+    asked.outputs = [new_output("stream", name="stdout", text=answer)]
+    chapter = nbformat.read(ROOT / "chapters" / "lenet.ipynb", as_version=4)
+    trains = next(i for i, c in enumerate(chapter.cells) if "train.fit(" in c.source)
+    chapter.cells = [asked, *chapter.cells[: trains + 1]]
+    nbformat.write(chapter, tmp_path / "begun.ipynb")
+    shutil.copy(ROOT / "chapters" / "conftest.py", tmp_path)
     run_command(
         *("-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval"),
         *("--nbval-current-env", "--nbval-cell-timeout", "600"),
         *("--nbval-sanitize-with", "tests/nbval_sanitize.cfg"),
-        *(str(tmp_path / "asked.ipynb"), "chapters/channels.ipynb"),
+        str(tmp_path / "begun.ipynb"),
         PYTHONSTARTUP=str(ROOT / "tests" / "pretend_gpu_kernel.py"),
     )

@@ -14,7 +14,10 @@ from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = ROOT / os.environ.get("BOOK_SITE", "_build/html")
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+NAMES = (
+    "chromium-headless-shell",  # without windows, half of the work
+    *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
+)
 TEXT = {".html", ".css", ".js", ".svg"}
 
 

@@ -10,6 +10,8 @@ from pypdf import PdfReader
 
 from tools import pdf
 
+pytestmark = pytest.mark.weekly  # printing takes minutes: `make test-pdf`
+
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory):

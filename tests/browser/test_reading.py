@@ -1,5 +1,6 @@
 """Reading on a phone, in the dark and on paper."""
 
+import re
 from io import BytesIO
 
 import pytest
@@ -18,7 +19,7 @@ SCROLL = ".scroll, .pst-scrollable-table-container, .text_html, mjx-container[di
 
 @pytest.mark.parametrize("path", CHAPTERS)
 def test_on_a_phone_code_breaks_and_what_is_printed_can_be_read(visit, path):
-    with visit(path, 390) as page:
+    with visit(path, 390, wait="load") as page:
         page.evaluate(OPEN)
         code = page.locator(".cell_input pre")
         assert code.count() > 20
@@ -52,7 +53,7 @@ def test_few_results_are_too_wide_for_a_phone():
 
 @pytest.mark.parametrize("path", CHAPTERS)
 def test_in_the_dark_plots_are_dark_and_photographs_are_not_negatives(visit, path):
-    with visit(path, scheme="dark") as page:
+    with visit(path, scheme="dark", wait="load") as page:
         pictures = page.locator(".cell_output img")
         looks = "all => all.map(e => [e.dataset, getComputedStyle(e).filter])"
         found = pictures.evaluate_all(looks)
@@ -60,11 +61,18 @@ def test_in_the_dark_plots_are_dark_and_photographs_are_not_negatives(visit, pat
         for marks, look in found:
             assert ("invert(1)" in look) == ("photograph" not in marks)
             assert ("saturate(1.5)" in look) == ("signed" in marks)
+
+
+def test_photographs_are_never_filtered(visit):
+    alt = 'alt="The (photograph|portrait)'
+    paths = [path for path in CHAPTERS if re.search(alt, (SITE / path).read_text())]
+    assert paths
     alts = 'img[alt^="The photograph"], img[alt^="The portrait"]'
-    with visit(path) as page:
-        for picture in page.locator(alts).all():
-            assert picture.get_attribute("data-photograph") == ""
-            assert picture.evaluate("e => getComputedStyle(e).filter") == "none"
+    for path in paths:
+        with visit(path, wait="load") as page:
+            for picture in page.locator(alts).all():
+                assert picture.get_attribute("data-photograph") == ""
+                assert picture.evaluate("e => getComputedStyle(e).filter") == "none"
 
 
 SOLID = "document.documentElement.dataset.theme"

@@ -80,7 +80,7 @@ def test_a_page_is_whole_accessible_and_fits_every_width(visit, path, scheme, wi
 
 @pytest.mark.parametrize("path", CHAPTERS)
 def test_a_chapter_begins_with_its_title_and_hides_its_solutions(visit, path):
-    with visit(path) as page:
+    with visit(path, wait="load") as page:
         shown = page.locator("article :is(h1, h2, p, pre):visible")
         assert shown.first.evaluate("element => element.tagName") == "H1"
         folded = page.locator(".cell.tag_solution details")
