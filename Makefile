@@ -24,6 +24,9 @@ NOT_IN_COLAB := browser $(addprefix test_,$(addsuffix .py,api boxes_coco glossar
 WORKFLOWS := $(BIN)/uv run --quiet --no-project --with-requirements requirements/workflows.txt
 NEED_CHAPTER = test -n "$(CHAPTER)" || { echo "Which chapter? make $@ CHAPTER=lenet" >&2; exit 2; }
 
+# Compiled once and kept: else every process compiles torch again, for ten seconds.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from axe_playwright_python.sync_playwright import Axe
 
 from tools.browser import ROOT, SITE, chromium, served
 
@@ -132,6 +133,15 @@ def visit(browser, address):
         page.close()
 
     return open_page
+
+
+def assert_accessible(page, part=None):
+    """axe finds no violation of WCAG 2.1, levels A and AA, on the page or in `part`."""
+    rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+    # Only violations are described; nodes that pass would cost a third of the time.
+    options = {"runOnly": rules, "resultTypes": ["violations"]}
+    found = Axe().run(page, context=part, options=options)
+    assert found.violations_count == 0, found.generate_report()
 
 
 def watch(page, address):

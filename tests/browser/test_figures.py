@@ -7,7 +7,6 @@ import re
 import pytest
 import torch
 import torch.nn.functional as F
-from axe_playwright_python.sync_playwright import Axe
 from torch import nn
 
 from cnnlib import costs, data, figures, init, models
@@ -15,8 +14,7 @@ from cnnlib.figures.bill import NETWORKS
 from cnnlib.figures.figure import FOLDER
 from cnnlib.figures.quiz import QUESTIONS
 from cnnlib.models.lenet import lenet, lenet_notes
-from tests.browser.conftest import BEST
-from tests.browser.test_site import RULES
+from tests.browser.conftest import BEST, assert_accessible
 
 BILL = "chapters/inception-bill.html"
 FIGURE = ".live-figure[data-state=live]"
@@ -336,8 +334,7 @@ def test_a_figure_is_accessible_and_never_wider_than_the_page(sheet, theme, widt
     page.evaluate(f"document.documentElement.dataset.theme = {json.dumps(theme)}")
     live = type_in(page, "input 3x224x224\nconv 64\nkonv 64")
     live.locator("summary").tap()
-    found = Axe().run(page, options={"runOnly": RULES})
-    assert found.violations_count == 0, found.generate_report()
+    assert_accessible(page)
     root = "document.documentElement"
     assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")
 
@@ -403,8 +400,7 @@ def test_a_quiz_is_accessible_on_a_phone(sheet, theme):
     form.locator("input").first.tap()
     form.get_by_role("button").tap()
     assert verdict.inner_text().startswith("Not yet.")
-    found = Axe().run(page, options={"runOnly": RULES})
-    assert found.violations_count == 0, found.generate_report()
+    assert_accessible(page)
     root = "document.documentElement"
     assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")
 
@@ -562,8 +558,7 @@ def test_blocks_work_by_keyboard_on_a_phone(sheet, theme):
     live.locator("input").nth(8).focus()
     page.keyboard.press("Space")
     assert live.locator("[role=status]").inner_text().startswith("81.0 % right")
-    found = Axe().run(page, options={"runOnly": RULES})
-    assert found.violations_count == 0, found.generate_report()
+    assert_accessible(page)
     inner = live.locator(".wide")
     assert inner.evaluate("box => box.scrollWidth <= box.clientWidth")
 
@@ -763,8 +758,7 @@ def test_the_guess_is_accessible_and_fits_a_phone(sheet, theme):
     for _ in range(3):
         for slider in live.get_by_role("slider").all():
             assert slider.bounding_box()["height"] >= 24
-        found = Axe().run(page, options={"runOnly": RULES})
-        assert found.violations_count == 0, found.generate_report()
+        assert_accessible(page)
         root = "document.documentElement"
         assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")
         if live.get_by_role("button", name="Compare").count():
@@ -1146,8 +1140,7 @@ def test_a_microscope_is_accessible_and_nothing_moves(sheet, theme, width):
     height = live.bounding_box()["height"]
     for layer in range(7):
         live.locator(".plane").nth(layer).locator(".map").first.tap()
-        found = Axe().run(page, options={"runOnly": RULES})
-        assert found.violations_count == 0, found.generate_report()
+        assert_accessible(page)
         assert live.bounding_box()["height"] == height, layer
     root = "document.documentElement"
     assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")

@@ -1,13 +1,11 @@
 """The pipes of an Inception module, used by keyboard and touch."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from cnnlib import costs
 from cnnlib.figures import pipes
 from cnnlib.models.googlenet import Inception
-from tests.browser.conftest import LIVE
-from tests.browser.test_site import RULES
+from tests.browser.conftest import LIVE, assert_accessible
 
 FIGURE = pipes()
 
@@ -59,7 +57,6 @@ def test_without_taps_the_module_is_the_naive_one(page):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_pipes_are_accessible_and_fit_a_phone(page, theme):
     page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
-    found = Axe().run(page, options={"runOnly": RULES})
-    assert found.violations_count == 0, found.generate_report()
+    assert_accessible(page)
     root = "document.documentElement"
     assert page.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")

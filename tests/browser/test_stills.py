@@ -1,7 +1,6 @@
 """What figures of one chapter each have in common: stills, paper, the question."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from tests.browser import (
     test_ascent,
@@ -11,8 +10,7 @@ from tests.browser import (
     test_pipes,
     test_verification_figure,
 )
-from tests.browser.conftest import LIVE
-from tests.browser.test_site import RULES
+from tests.browser.conftest import LIVE, assert_accessible
 
 # Modules with a FIGURE that asks for a guess, and the rows of its still form.
 ASKING = {
@@ -56,8 +54,7 @@ def test_a_question_is_accessible_and_fits_a_phone(sheet, module, theme):
     page.wait_for_selector(LIVE)
     for act in (lambda: None, page.get_by_role("button", name=module.SKIP).click):
         act()
-        found = Axe().run(page, options={"runOnly": RULES})
-        assert found.violations_count == 0, found.generate_report()
+        assert_accessible(page)
         parts = page.locator(f":root, {LIVE} .panels")
         wide = "all => all.filter(e => e.scrollWidth > e.clientWidth).length"
         assert parts.evaluate_all(wide) == 0
