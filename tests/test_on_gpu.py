@@ -53,12 +53,9 @@ ALL_THE_SAME = {  # are run by `make test`
 }
 PATHS = filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
 ENV = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(PATHS)}
-WORD = "bf16"
-if PRETENDED:
-    ENV["CNNLIB_PRECISION"] = fast_precision()
-    WORD = {"bfloat16": "bf16", "float32": "fp32"}[fast_precision()]
-else:
-    ENV.pop("CNNLIB_PRECISION", None)
+PRECISION = fast_precision() if PRETENDED else "bfloat16"
+WORD = {"bfloat16": "bf16", "float32": "fp32"}[PRECISION]
+ENV["CNNLIB_PRECISION"] = PRECISION
 
 
 def pixels(name):
