@@ -101,9 +101,11 @@ def test_settings_that_were_added_are_run_alone(toy, tmp_path, source, seeds, ex
     experiments.complete(toy, tmp_path)
     asked = []
 
-    def progress(settings):
-        asked.extend(setting["seed"] for setting in settings)
-        return settings
+    def progress(rows, total):
+        for row in rows:
+            asked.append(row["setting"]["seed"])
+            yield row
+        assert total == len(asked)
 
     path = experiments.complete(job(tmp_path, source, seeds), tmp_path, progress)
     rows = json.loads(path.read_text())["rows"]

@@ -1,6 +1,8 @@
 """tools/on_gpu.py: what it stores, and that a part that fails is not lost."""
 
+import itertools
 import json
+import re
 import sys
 
 import pytest
@@ -39,6 +41,20 @@ def test_every_part_is_stored_with_its_seconds_and_the_card(stored, capsys):
     assert "two: passed in" in capsys.readouterr().out
 
 
+def test_chapters_are_counted_by_their_cells(tmp_path):
+    report = tmp_path / "chapters.xml"
+    assert on_gpu.by_chapter(report) == {}
+    code = "def test_{}(): assert {}\n"
+    (tmp_path / "test_vgg.py").write_text(code.format("a", 1) + code.format("b", 0))
+    (tmp_path / "test_nin.py").write_text(code.format("c", 1))
+    pytest.main([f"--junitxml={report}", "-q", "-p", "no:cacheprovider", str(tmp_path)])
+    found = on_gpu.by_chapter(report)
+    assert {name: (row["cells"], row["failed"]) for name, row in found.items()} == {
+        "test_vgg": (2, ["test_b"]),
+        "test_nin": (1, []),
+    }
+
+
 def test_a_part_that_fails_does_not_hide_the_next(stored, capsys):
     code, result = stored(one="print('why'); raise SystemExit(3)", two="print('fine')")
     assert code == 1
@@ -63,9 +79,10 @@ def test_without_a_gpu_it_says_so_in_one_sentence(monkeypatch):
 @pytest.mark.parametrize("pretend", [False, True])
 def test_all_that_it_runs_is_there(pretend):
     parts = dict(on_gpu.parts(pretend, "kept"))
-    files = [a for arguments in parts.values() for a in arguments if "/" in a]
-    assert len([name for name in parts if name.startswith("chapter ")]) == 3
-    assert files and all((on_gpu.ROOT / name).is_file() for name in files)
+    names = [a for a in itertools.chain(*parts.values()) if re.match(r"\w+/\w", a)]
+    assert len([name for name in names if name.endswith(".ipynb")]) == 3 * pretend
+    assert names and all((on_gpu.ROOT / name).is_file() for name in names)
+    assert ("chapters" in parts["chapters"]) != pretend
     assert ("tests.pretend_gpu" in parts["training command"]) == pretend
     for name, arguments in parts.items():
         if arguments[0] == "-c":

@@ -1,12 +1,12 @@
 """What only a GPU can show, within nine minutes: `make on-gpu`.
 
-The unit tests that name a device, three chapters compared as by `make test`, the
-training command in bfloat16 and one row of the benchmarks, each in a process of its
-own and with its seconds. The result, with the name of the card, goes to
-benchmarks/results/. Nothing here needs a network. No real card has run it yet.
+One row of the benchmarks and the training command in bfloat16, with nothing beside
+them; then the unit tests that name a device and the chapters, compared as by `make
+test`, as many at a time as there are cores. Each part has its seconds. The result, with
+the name of the card, goes to benchmarks/results/. Nothing here needs a network.
 
 usage: python -m tools.on_gpu            where torch sees a GPU
-       python -m tools.on_gpu --pretend  a rehearsal without one; stores nothing
+       python -m tools.on_gpu --pretend  a rehearsal with three chapters; stores nothing
 """
 
 import argparse
@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import torch
 
@@ -38,26 +39,43 @@ print(json.dumps({"network": "resnet18", "images_per_second": rates}))
 
 def parts(pretend, folder):
     """Pairs (name, arguments of Python) of what is run; `folder` keeps checkpoints."""
+    yield "benchmark row", ["-c", pretended(ROW) if pretend else ROW]
     command = [*PRETENDED, "cnnlib.train"] if pretend else ["-m", "cnnlib.train"]
-    pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    every = ["-m", "weekly or not weekly"]  # a card needs no minutes for the large ones
-    yield "unit tests", [*pytest, *every, "tests/test_on_gpu.py"]
-    yield "what CUDA refuses", [*pytest, "tests/test_pretend_gpu.py"]
-    nbval = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout", str(LIMIT)]
-    nbval += ["--nbval-sanitize-with", "tests/nbval_sanitize.cfg"]
-    for chapter in CHAPTERS:
-        yield f"chapter {chapter}", [*pytest, *nbval, f"chapters/{chapter}.ipynb"]
     sizes = ["--images", "10000", "--tests", "2000", "--epochs", "2"]
     yield (
         "training command",
         [*command, "resnet_cifar20", *sizes, "--checkpoints", folder],
     )
-    yield "benchmark row", ["-c", pretended(ROW) if pretend else ROW]
+    # Other versions than the locked ones may warn of what is to come.
+    pytest = ["-m", "pytest", "-q", "-W", "default", "-p", "no:cacheprovider"]
+    pytest += ["-n", str(min(os.cpu_count(), 12)), "--dist", "loadfile"]
+    yield "what CUDA refuses", [*pytest, "tests/test_pretend_gpu.py"]
+    every = ["-m", "weekly or not weekly"]  # a card needs no minutes for the large ones
+    tests = [*pytest[:-1], "load", *every, "tests/test_on_gpu.py"]
+    yield "unit tests", tests
+    nbval = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout", str(LIMIT)]
+    nbval += ["--nbval-sanitize-with", "tests/nbval_sanitize.cfg"]
+    nbval += [f"--junitxml={folder}/chapters.xml"]
+    names = [f"chapters/{name}.ipynb" for name in CHAPTERS] if pretend else ["chapters"]
+    yield "chapters", [*pytest, *nbval, *names]
 
 
 def pretended(code):
     inside = f"with pretend_gpu():\n    exec({code!r}, {{}})"
     return f"from tests.pretend_gpu import pretend_gpu\n{inside}"
+
+
+def by_chapter(report):
+    """{chapter: its cells, those that failed, seconds} of a report of pytest."""
+    found = {}
+    for case in ElementTree.parse(report).iter("testcase") if report.is_file() else ():
+        name = case.get("classname").removesuffix(".ipynb").rpartition(".")[2]
+        row = found.setdefault(name, {"cells": 0, "failed": [], "seconds": 0.0})
+        row["cells"] += 1
+        row["seconds"] = round(row["seconds"] + float(case.get("time")), 1)
+        if case.find("failure") is not None or case.find("error") is not None:
+            row["failed"].append(case.get("name"))
+    return found
 
 
 def measure(name, arguments, env, seconds):
@@ -116,6 +134,9 @@ def main():
     parser.add_argument(
         "--pretend", action="store_true", help="rehearse; store nothing"
     )
+    parser.add_argument(
+        "--limit", type=int, default=LIMIT, help="seconds for all (%(default)s)"
+    )
     options = parser.parse_args()
     name = card(options.pretend)
     paths = filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
@@ -126,13 +147,14 @@ def main():
     }
     if options.pretend:
         env["PYTHONSTARTUP"] = str(ROOT / "tests" / "pretend_gpu_kernel.py")
-    end = time.monotonic() + LIMIT
+    end = time.monotonic() + options.limit
     with tempfile.TemporaryDirectory() as folder:
         rows = [
             measure(part, arguments, env, end - time.monotonic())
             for part, arguments in parts(options.pretend, folder)
         ]
-    result = {**facts(name), "parts": rows}
+        chapters = by_chapter(Path(folder, "chapters.xml"))
+    result = {**facts(name), "parts": rows, "chapters": chapters}
     if not options.pretend:
         slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
         path = RESULTS / f"gpu-{slug}.json"

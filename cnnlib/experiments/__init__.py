@@ -17,11 +17,14 @@ import hashlib
 import importlib
 import inspect
 import json
+import multiprocessing
 import os
 import pkgutil
 import platform
+import re
 import subprocess
 import textwrap
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,42 +101,48 @@ def load(name, folder=RESULTS):
 
 
 def source(result):
-    """Two lines on where a result comes from, to stand under its figure."""
-    version = result["torch"].partition("+")[0]
-    return (
+    """Lines on where a result comes from, to stand under its figure."""
+    version = re.sub(r"\+\w+", "", result["torch"])
+    lines = (
         f"{result['n']} runs, seeds {', '.join(map(str, result['seeds']))}, "
-        f"{result['date']}, commit {result['commit']}\n"
-        f"{result['machine']}, torch {version}"
+        f"{result['date']}, commit {result['commit']}",
+        f"{result['machine']}, torch {version}",
     )
+    return "\n".join(textwrap.fill(line, 66) for line in lines)
 
 
-def complete(job, folder=RESULTS, progress=iter):
+def complete(job, folder=RESULTS, progress=lambda rows, total: rows, jobs=1):
     """Run the settings of `job` that have no row yet and write its result; the path.
 
     Rows are kept as they are made, so a run that was killed goes on where it stopped,
     and settings that were added to a finished experiment are run alone; without any it
-    is repeated as a whole. `progress` wraps the list of settings still to run, as tqdm
-    does.
+    is repeated as a whole. Where it was extended, its provenance names both runs.
+    `progress` wraps the rows that are to come, as tqdm does; with `jobs` so many
+    processes make them, and settings listed last are begun first: they are the longest.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{job.name}.json"
     kept = folder / f"{job.name}.{fingerprint(job, settings=[])}.partial.jsonl"
     lines = kept.read_text("utf-8").splitlines() if kept.exists() else []
     rows = [json.loads(line) for line in lines if line.endswith("}")]
-    rows += _rows_of_this_code(path, job)
+    old = _result_of_this_code(path, job)
+    rows += old.get("rows", [])
     rows = [row for row in rows if row["setting"] in job.settings]
     done = [row["setting"] for row in rows]
+    missing = [setting for setting in job.settings if setting not in done]
     with kept.open("a", encoding="utf-8") as file:
         if lines and not lines[-1].endswith("}"):
             file.write("\n")  # the row that was being written when the run was killed
-        for setting in progress([s for s in job.settings if s not in done]):
-            row = {"setting": setting, **job.run(**setting)}
+        for row in progress(_made(job, missing, jobs), total=len(missing)):
             file.write(json.dumps(row) + "\n")
             file.flush()
             rows.append(row)
     rows.sort(key=lambda row: job.settings.index(row["setting"]))
     seeds = sorted({s["seed"] for s in job.settings if "seed" in s})
     facts = dict(zip(PROVENANCE, (*_here(), seeds, len(rows)), strict=True))
+    for key in PROVENANCE[:4]:
+        if old and facts[key] not in old[key].split("; "):
+            facts[key] = f"{old[key]}; {facts[key]}"
     result = {"name": job.name, "fingerprint": fingerprint(job), **facts, "rows": rows}
     new = path.with_suffix(".new")
     new.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -142,15 +151,35 @@ def complete(job, folder=RESULTS, progress=iter):
     return path
 
 
-def _rows_of_this_code(path, job):
-    """Rows of a finished result that `job` extends by settings, not by code."""
+def _result_of_this_code(path, job):
+    """A finished result that `job` extends by settings, not by code, or nothing."""
     if not path.is_file():
-        return []
+        return {}
     result = json.loads(path.read_text("utf-8"))
     settings = [row["setting"] for row in result["rows"]]
     extended = any(setting not in settings for setting in job.settings)
     same = result["fingerprint"] == fingerprint(job, settings)
-    return result["rows"] if extended and same else []
+    return result if extended and same else {}
+
+
+def _made(job, settings, jobs):
+    """The rows of `settings`, as they are made."""
+    if jobs == 1:
+        yield from (_row(job, setting) for setting in settings)
+        return
+    spawn = multiprocessing.get_context("spawn")  # a fork could not use a GPU
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    with spawn.Pool(jobs, torch.set_num_threads, (threads,)) as pool:
+        named = partial(_row_by_name, job.name)
+        yield from pool.imap_unordered(named, settings[::-1])
+
+
+def _row(job, setting):
+    return {"setting": setting, **job.run(**setting)}
+
+
+def _row_by_name(name, setting):
+    return _row(find(name), setting)
 
 
 def fingerprint(job, settings=None):

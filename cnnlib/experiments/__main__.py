@@ -1,6 +1,7 @@
 """python -m cnnlib.experiments [NAME ...]: run the long experiments (default: all)."""
 
 import argparse
+from functools import partial
 
 from tqdm import tqdm
 
@@ -10,6 +11,9 @@ from cnnlib import experiments
 def main():
     parser = argparse.ArgumentParser(prog="cnnlib.experiments", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="experiments to run")
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="processes at a time (1)"
+    )
     parser.add_argument("--list", action="store_true", help="list them and stop")
     options = parser.parse_args()
     known = experiments.names()
@@ -21,7 +25,8 @@ def main():
     except ValueError as problem:
         parser.error(str(problem))
     for job in jobs:
-        path = experiments.complete(job, progress=lambda s, job=job: tqdm(s, job.name))
+        bar = partial(tqdm, desc=job.name)
+        path = experiments.complete(job, progress=bar, jobs=options.jobs)
         print(f"{job.name}: {path}")
 
 
