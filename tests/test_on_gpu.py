@@ -45,7 +45,8 @@ SIZES = {
     "marks": (0.1,),
     "updates": 2,
 }
-SLOW = ("googlenet", "why-residual", "channels-anywhere")  # two to ten seconds a run
+SLOW = ("googlenet", "why-residual", "channels-anywhere")  # two to ten seconds a run,
+SLOW += ("transfer-law", "transfer-source", "detection")  # or up to thirty
 ALL_THE_SAME = {  # are run by `make test`
     ("googlenet-heads", "He"),
     ("why-residual-lesions", "VGG"),
