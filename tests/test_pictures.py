@@ -1,5 +1,7 @@
 """Plots become smaller on the site and look the same; photographs are left alone."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
@@ -71,3 +73,16 @@ def test_a_plot_is_no_photograph_and_a_dark_picture_is_one(pictures, tmp_path):
     assert [pictures.is_photograph(p) for p in (plot, photo, colours)] == [
         *(False, True, True)
     ]
+
+
+def test_what_is_described_as_the_photograph_is_marked_as_one(pictures, tmp_path):
+    Image.new("RGB", (9, 9), "white").save(tmp_path / "a.png")
+    images = SimpleNamespace(images={"a.png": ({"x"}, "a.png")})
+    app = SimpleNamespace(env=images, srcdir=tmp_path)
+    for words, marked in ("Six.\nThe photograph; blurred", 1), ("A photograph", 0):
+        context = {"body": f'<img alt="{words}" src="../_images/a.png" />'}
+        pictures.mark(app, "x", None, context, None)
+        assert context["body"].count('data-photograph=""') == marked
+    context = {"body": '<img src="../_images/a.png" />'}
+    pictures.mark(app, "x", None, context, None)
+    assert "data-" not in context["body"]

@@ -5,7 +5,8 @@ A plot is drawn in a few colours and their mixtures along edges; pictures with m
 
 In the dark, reading.css turns the lightness of plots round: dark lines on white become
 light ones on the page. A photograph would be a negative, and small weights of a kernel,
-pale red and pale blue, would be hard to tell apart, so both get a mark.
+pale red and pale blue, would be hard to tell apart, so both get a mark. So does a picture
+that is described as "The photograph", with others that were computed from it.
 """
 
 import re
@@ -16,7 +17,9 @@ from PIL import Image, ImageChops
 COLOURS = 5_000
 DARK, HUES = 0.16, 9
 SIGNED, TINTS = 0.04, 30
-IMG = re.compile(r'<img (?=[^>]*src="[^"]*_images/([^"]+)")')
+IMG = re.compile(
+    r'<img (?=[^>]*src="[^"]*_images/([^"]+)")(?=[^>]*alt="([^"]*)"|)', re.DOTALL
+)
 
 
 def setup(app):
@@ -57,7 +60,7 @@ def mark(app, page, template, context, tree):
             file = Path(app.srcdir, files.get(img[1], ""))
             if file.suffix != ".png":
                 return img[0]
-            if is_photograph(file):
+            if "The photograph" in (img[2] or "") or is_photograph(file):
                 return f'{img[0]}data-photograph="" '
             return img[0] + 'data-signed="" ' * is_signed(file)
 
