@@ -5,8 +5,8 @@ A plot is drawn in a few colours and their mixtures along edges; pictures with m
 
 In the dark, reading.css turns the lightness of plots round: dark lines on white become
 light ones on the page. A photograph would be a negative, and small weights of a kernel,
-pale red and pale blue, would be hard to tell apart, so both get a mark. So does a picture
-that is described as "The photograph", with others that were computed from it.
+pale red and pale blue, would be hard to tell apart, so both get a mark. So does what is
+described as "The photograph", with the pictures that were computed from it.
 """
 
 import re
