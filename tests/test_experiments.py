@@ -155,3 +155,30 @@ def test_a_result_without_provenance_is_refused(toy, tmp_path):
 def test_an_unknown_experiment_is_refused_with_the_names_there_are():
     with pytest.raises(ValueError, match="lenet-ablation"):
         experiments.find("lenet")
+
+
+def test_two_processes_make_the_same_rows_in_the_same_order(tmp_path):
+    few = {"variant": "tanh", "images": 32, "tests": 10, "epochs": 1}
+    job = experiments.find("alexnet-ablation")
+    job = job._replace(settings=[{"seed": seed} | few for seed in range(3)])
+    rows = [
+        json.loads(experiments.complete(job, tmp_path / name, jobs=jobs).read_text())
+        for name, jobs in (("one", 1), ("two", 2))
+    ]
+    assert rows[0]["rows"] == rows[1]["rows"]
+    assert len({row["train_loss"][0] for row in rows[0]["rows"]}) == 3
+
+
+def test_an_extended_result_names_both_machines(toy, tmp_path, monkeypatch):
+    experiments.complete(toy, tmp_path)
+    old = json.loads((tmp_path / "toy.json").read_text())
+    where = ("abc", old["date"], "an H0", "9.9.9+cu999")
+    monkeypatch.setattr(experiments, "_here", lambda: where)
+    path = experiments.complete(job(tmp_path, seeds=(0, 1, 2, 3)), tmp_path)
+    new = json.loads(path.read_text())
+    assert new["machine"] == f"{old['machine']}; an H0"
+    assert (new["commit"], new["date"]) == (f"{old['commit']}; abc", old["date"])
+    lines = experiments.source(new).split("\n")
+    assert lines[-1].endswith("9.9.9") and max(map(len, lines)) <= 66
+    experiments.complete(job(tmp_path, seeds=(0, 1)), tmp_path)  # another, as a whole
+    assert json.loads(path.read_text())["machine"] == "an H0"
