@@ -79,9 +79,12 @@ test-site: book $(READY) ## build the site and try it in a browser (wants chromi
 test-pdf: book $(READY) ## print the whole book as one PDF and read it (wants chromium)
 	$(PYTEST) -m weekly tests/browser/test_pdf.py
 
+.PHONY: test-slow
+test-slow: $(READY) ## the unit tests that `make test` leaves out, too slow for each push
+	$(PYTEST) -n $(JOBS) -m weekly tests --ignore tests/browser
+
 .PHONY: pretend-gpu
-pretend-gpu: $(READY) ## all chapters, and the heavy tests, on a GPU that is not there
-	$(PYTEST) -n $(JOBS) -m weekly tests/test_on_gpu.py
+pretend-gpu: $(READY) ## all chapters on a GPU that is not there
 	PYTHONSTARTUP=$(CURDIR)/tests/pretend_gpu_kernel.py $(NBVAL) chapters
 
 .PHONY: on-gpu

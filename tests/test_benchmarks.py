@@ -114,6 +114,7 @@ def test_a_measurement_runs_in_a_process_of_its_own(measure, capfd):
     assert "KeyError" in capfd.readouterr().err
 
 
+@pytest.mark.weekly
 def test_a_row_of_speed_and_a_row_of_learning_are_what_the_tables_need(
     here, monkeypatch
 ):
@@ -138,6 +139,7 @@ def test_a_row_of_speed_and_a_row_of_learning_are_what_the_tables_need(
     assert "(measured)" in row and "never / never / never" in row
 
 
+@pytest.mark.weekly
 def test_a_trial_differs_from_the_recipe_in_what_its_line_says(here, monkeypatch):
     whole = here.ours
     monkeypatch.setattr(here, "ours", lambda *args: whole(*args[:2], 256, 50))

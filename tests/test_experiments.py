@@ -157,6 +157,7 @@ def test_an_unknown_experiment_is_refused_with_the_names_there_are():
         experiments.find("lenet")
 
 
+@pytest.mark.weekly
 def test_two_processes_make_the_same_rows_in_the_same_order(tmp_path):
     few = {"variant": "tanh", "images": 32, "tests": 10, "epochs": 1}
     job = experiments.find("alexnet-ablation")

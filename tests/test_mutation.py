@@ -127,6 +127,7 @@ def run(tmp_path):
     return call
 
 
+@pytest.mark.weekly
 def test_what_the_tests_of_a_small_project_do_not_notice_is_found(run):
     done = run()
     assert done.returncode == 1, done.stderr

@@ -169,7 +169,7 @@ def y_of(device):
 
 def runs():
     """Of every experiment one setting for each value of the first of its keys; of most
-    `make test` runs the first one, and `make pretend-gpu` the others."""
+    `make test` runs the first one, and `make test-slow` the others."""
     for name in experiments.names():
         by_value = {}
         for setting in experiments.find(name).settings:
@@ -262,6 +262,7 @@ def test_the_command_trains_on_the_gpu_and_goes_on_where_it_was(tmp_path):
     assert "epoch 2: loss" in said and "epoch 1: loss" not in said
 
 
+@pytest.mark.weekly
 @pytest.mark.skipif(torch.cuda.device_count() == 1, reason="one GPU")
 def test_two_processes_train_on_two_gpus(tmp_path):
     launch = ["-m", "torch.distributed.run", "--nproc-per-node=2"]
@@ -274,6 +275,7 @@ def test_two_processes_train_on_two_gpus(tmp_path):
     assert all(tensor.isfinite().all() for tensor in net.values())
 
 
+@pytest.mark.weekly
 @pytest.mark.skipif(not PRETENDED, reason="tools/on_gpu.py runs whole ones")
 def test_a_chapter_runs_on_the_gpu_until_it_has_trained_and_prints_the_same(tmp_path):
     source = "from cnnlib import train\nprint(train.hardware())"
