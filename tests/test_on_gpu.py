@@ -46,10 +46,9 @@ SIZES = {
     "updates": 2,
 }
 SLOW = ("googlenet", "why-residual", "channels-anywhere")  # two to ten seconds a run,
-SLOW += ("transfer-law", "transfer-source", "detection")  # or up to thirty
+SLOW += ("transfer", "detection", "style", "seeing-maps", "pooling-remedies")
 ALL_THE_SAME = {  # are run by `make test`
     ("googlenet-heads", "He"),
-    ("why-residual-lesions", "VGG"),
     ("why-residual-surface", "residual"),
 }
 PATHS = filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
