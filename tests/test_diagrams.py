@@ -195,6 +195,12 @@ def test_paths_that_cross_are_refused_with_the_remedy():
         diagrams.draw(Crossed(), (2, 4, 4))
 
 
+def test_a_normalisation_of_other_channels_is_refused():
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(4))
+    with pytest.raises(RuntimeError, match="should contain 8 elements not 4"):
+        diagrams.draw(net, (3, 8, 8))
+
+
 def test_what_is_drawn_stays_as_it_was():
     net = basic(4, 4, 1).eval()
     before = {name: x.clone() for name, x in net.state_dict().items()}

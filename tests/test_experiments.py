@@ -3,10 +3,12 @@
 import importlib.util
 import itertools
 import json
+import sys
 
 import pytest
 
 from cnnlib import experiments
+from cnnlib.experiments import __main__ as command
 
 SOURCE = '''
 def helper(x):
@@ -183,3 +185,10 @@ def test_an_extended_result_names_both_machines(toy, tmp_path, monkeypatch):
     assert lines[-1].endswith("9.9.9") and max(map(len, lines)) <= 66
     experiments.complete(job(tmp_path, seeds=(0, 1)), tmp_path)  # another, as a whole
     assert json.loads(path.read_text())["machine"] == "an H0"
+
+
+def test_no_process_at_all_is_refused_in_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["cnnlib.experiments", "--jobs", "0", "--list"])
+    with pytest.raises(SystemExit):
+        command.main()
+    assert "--jobs 0: at least one process" in capsys.readouterr().err

@@ -3,10 +3,13 @@
 import itertools
 import json
 import re
+import subprocess
 import sys
 
+import nbformat
 import pytest
 import torch
+from nbformat.v4 import new_code_cell, new_notebook
 
 from tools import on_gpu
 
@@ -44,14 +47,16 @@ def test_every_part_is_stored_with_its_seconds_and_the_card(stored, capsys):
 def test_chapters_are_counted_by_their_cells(tmp_path):
     report = tmp_path / "chapters.xml"
     assert on_gpu.by_chapter(report) == {}
-    code = "def test_{}(): assert {}\n"
-    (tmp_path / "test_vgg.py").write_text(code.format("a", 1) + code.format("b", 0))
-    (tmp_path / "test_nin.py").write_text(code.format("c", 1))
-    pytest.main([f"--junitxml={report}", "-q", "-p", "no:cacheprovider", str(tmp_path)])
+    for name, sources in {"vgg": ("1", "1 / 0"), "nin": ("2",)}.items():
+        cells = [new_code_cell(source) for source in sources]
+        nbformat.write(new_notebook(cells=cells), tmp_path / f"{name}.ipynb")
+    options = [f"--junitxml={report}", "--nbval-lax", "--nbval-current-env"]
+    command = [sys.executable, "-m", "pytest", *options, "-p", "no:cacheprovider"]
+    subprocess.run([*command, str(tmp_path)], capture_output=True)
     found = on_gpu.by_chapter(report)
     assert {name: (row["cells"], row["failed"]) for name, row in found.items()} == {
-        "test_vgg": (2, ["test_b"]),
-        "test_nin": (1, []),
+        "vgg": (2, ["Cell 1"]),
+        "nin": (1, []),
     }
 
 

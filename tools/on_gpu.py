@@ -48,12 +48,12 @@ def parts(pretend, folder):
     )
     # Other versions than the locked ones may warn of what is to come.
     pytest = ["-m", "pytest", "-q", "-W", "default", "-p", "no:cacheprovider"]
-    pytest += ["-n", str(min(os.cpu_count(), 12)), "--dist", "loadfile"]
+    pytest += ["-n", str(min(os.cpu_count(), 12))]
     yield "what CUDA refuses", [*pytest, "tests/test_pretend_gpu.py"]
     every = ["-m", "weekly or not weekly"]  # a card needs no minutes for the large ones
-    tests = [*pytest[:-1], "load", *every, "tests/test_on_gpu.py"]
-    yield "unit tests", tests
-    nbval = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout", str(LIMIT)]
+    yield "unit tests", [*pytest, *every, "tests/test_on_gpu.py"]
+    nbval = ["--dist", "loadfile", "--nbval", "--nbval-current-env"]
+    nbval += ["--nbval-cell-timeout", str(LIMIT)]
     nbval += ["--nbval-sanitize-with", "tests/nbval_sanitize.cfg"]
     nbval += [f"--junitxml={folder}/chapters.xml"]
     names = [f"chapters/{name}.ipynb" for name in CHAPTERS] if pretend else ["chapters"]

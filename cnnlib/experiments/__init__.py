@@ -117,8 +117,8 @@ def complete(job, folder=RESULTS, progress=lambda rows, total: rows, jobs=1):
     Rows are kept as they are made, so a run that was killed goes on where it stopped,
     and settings that were added to a finished experiment are run alone; without any it
     is repeated as a whole. Where it was extended, its provenance names both runs.
-    `progress` wraps the rows that are to come, as tqdm does; with `jobs` so many
-    processes make them, and settings listed last are begun first: they are the longest.
+    `progress` wraps the rows that are to come, as tqdm does. `jobs` processes make
+    them; several begin with what is listed last, so that the longest can go there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{job.name}.json"

@@ -16,6 +16,8 @@ def main():
     )
     parser.add_argument("--list", action="store_true", help="list them and stop")
     options = parser.parse_args()
+    if options.jobs < 1:
+        parser.error(f"--jobs {options.jobs}: at least one process makes the rows.")
     known = experiments.names()
     if options.list:
         print(*known, sep="\n")
