@@ -148,9 +148,45 @@ def together(*changes):
     return change
 
 
+def two_towers(net):
+    """Halves of conv2, conv4 and conv5 read their own half alone, as in the paper."""
+    for stage in (net.conv2, net.conv4, net.conv5):
+        old = stage[0]
+        new = nn.Conv2d(
+            old.in_channels,
+            old.out_channels,
+            old.kernel_size,
+            padding=old.padding,
+            groups=2,
+        )
+        stage[0] = new.apply(init.he)
+
+
+def one_of_two(net):
+    """Half of the maps in all convolutions but the last, whose dense layers are to stay
+    as large: what the paper compares two towers with."""
+    stages = (net.conv1, net.conv2, net.conv3, net.conv4, net.conv5)
+    channels = net.conv1[0].in_channels
+    for stage in stages:
+        old = stage[0]
+        maps = old.out_channels // (1 if stage is net.conv5 else 2)
+        new = nn.Conv2d(channels, maps, old.kernel_size, padding=old.padding)
+        stage[0], channels = new.apply(init.he), maps
+
+
+def four_convolutions(net):
+    del net.conv4
+
+
 # As above, but each activation has the weights made for it, He's for ReLU
 FINISHED = {
     "unchanged": (unchanged, True),
+    "tanh": (tanh, True),
+    "separate pooling": (separate_pooling, True),
+    "response norm": (response_norm, True),
+    "two towers": (two_towers, True),
+    "one of two towers": (one_of_two, True),
+    "four convolutions": (four_convolutions, True),
     "no dropout": (no_dropout, True),
     "no augmentation": (unchanged, False),
     "neither of the two": (no_dropout, False),
@@ -162,12 +198,14 @@ SIGMOIDS = {
 }
 EPOCHS = (15, 120)
 LENGTH_SETTINGS = [
-    {"variant": variant, "epochs": epochs, "seed": 0}
-    for variant, epochs in product(FINISHED, EPOCHS)
+    {"variant": variant, "epochs": epochs, "seed": seed}
+    for epochs, seed, variant in product(EPOCHS, range(3), FINISHED)
 ]
 LENGTH_CODE = (
-    *(alexnet_small, dense_layers, replace, init.he, init.glorot, unchanged),
-    *(no_dropout, ended, data.Batches, train.fit, train.evaluate),
+    *(alexnet_small, dense_layers, replace, ResponseNorm, init.he, init.glorot),
+    *(unchanged, tanh, separate_pooling, response_norm, no_dropout),
+    *(two_towers, one_of_two, four_convolutions),
+    *(ended, data.Batches, train.fit, train.evaluate),
 )
 
 
