@@ -192,6 +192,7 @@ FINISHED = {
     "neither of the two": (no_dropout, False),
 }
 SIGMOIDS = {
+    "sigmoid": (sigmoid, False),
     "sigmoid, no dropout": (together(sigmoid, no_dropout), False),
     "sigmoid x4": (steep_sigmoid, False),
     "sigmoid x4, no dropout": (together(steep_sigmoid, no_dropout), False),
@@ -199,12 +200,12 @@ SIGMOIDS = {
 EPOCHS = (15, 120)
 LENGTH_SETTINGS = [
     {"variant": variant, "epochs": epochs, "seed": seed}
-    for epochs, seed, variant in product(EPOCHS, range(3), FINISHED)
+    for epochs, seed, variant in product(EPOCHS, range(3), FINISHED | SIGMOIDS)
 ]
 LENGTH_CODE = (
     *(alexnet_small, dense_layers, replace, ResponseNorm, init.he, init.glorot),
-    *(unchanged, tanh, separate_pooling, response_norm, no_dropout),
-    *(two_towers, one_of_two, four_convolutions),
+    *(unchanged, tanh, sigmoid, steep_sigmoid, separate_pooling, response_norm),
+    *(no_dropout, together, two_towers, one_of_two, four_convolutions),
     *(ended, data.Batches, train.fit, train.evaluate),
 )
 
