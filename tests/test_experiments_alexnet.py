@@ -68,14 +68,46 @@ def test_a_steep_sigmoid_starts_from_four_times_the_weights():
         assert torch.equal(steep, 4 * plain)
 
 
-def test_finished_variants_are_those_of_the_ablation_from_other_weights():
-    assert set(FINISHED) < set(VARIANTS)
-    for name, (change, augmented) in FINISHED.items():
+LARGER = ("two towers", "one of two towers", "four convolutions")
+
+
+def test_finished_variants_are_those_of_the_ablation_from_other_weights_and_three():
+    assert set(FINISHED) - set(VARIANTS) == set(LARGER)
+    for name in set(FINISHED) & set(VARIANTS):
+        change, augmented = FINISHED[name]
         net, same = alexnet_small(), alexnet_small()
         change(net)
         VARIANTS[name][0](same)
         assert kinds(net) == kinds(same)
         assert augmented == VARIANTS[name][1]
+
+
+def test_towers_and_a_missing_convolution_save_what_they_should():
+    half = 64 * 32 * 25 // 2, 96 * 96 * 9 // 2, 64 * 96 * 9 // 2  # conv2, 4 and 5
+    narrow = 16 * 25 + 16, 32 * 16 * 25 + 32, 48 * 32 * 9 + 48, 48 * 48 * 9 + 48
+    dense = (256 * 256 + 256) + (256 * 256 + 256) + (10 * 256 + 10)
+    expected = {
+        "two towers": 380_042 - sum(half),
+        "one of two towers": sum(narrow) + (64 * 48 * 9 + 64) + dense,
+        "four convolutions": 380_042 - (96 * 96 * 9 + 96),
+    }
+    for name in LARGER:
+        net = alexnet_small()
+        FINISHED[name][0](net)
+        rows = costs.table(net, (1, 28, 28))
+        assert rows.parameters == expected[name], name
+        (pooled,) = (row.output_shape for row in rows if row.name == "pool5")
+        assert pooled == (64, 2, 2)
+
+
+def test_a_tower_reads_its_own_half():
+    net = alexnet_small()
+    FINISHED["two towers"][0](net)
+    maps = torch.randn(1, 32, 13, 13)
+    other = torch.cat([maps[:, :16], torch.randn(1, 16, 13, 13)], 1)
+    with torch.no_grad():
+        same, apart = (net.conv2(maps) == net.conv2(other)).chunk(2, dim=1)
+    assert same.all() and not apart.all()
 
 
 def test_separate_windows_do_not_overlap():
