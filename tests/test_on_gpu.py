@@ -30,6 +30,8 @@ ZERO = torch.device("cuda", 0)
 PRETENDED = not torch.cuda.is_available()
 HEAVY = {"alexnet", "alexnet_one_tower", "alexnet_notes", "vgg11_notes"}
 HEAVY |= {"vgg11", "vgg13", "vgg16", "vgg19"}  # 46 to 144 million parameters
+HEAVY |= {"resnet101", "resnet152", "wide_resnet50", "preact_cifar110"}
+HEAVY |= {"densenet161", "densenet169", "densenet201"}  # others of the family are tried
 # What an experiment is run with: the smallest sizes that it takes.
 SIZES = {
     "images": 100,
@@ -45,12 +47,11 @@ SIZES = {
     "marks": (0.1,),
     "updates": 2,
 }
-SLOW = ("googlenet", "why-residual", "channels-anywhere")  # two to ten seconds a run,
-SLOW += ("transfer", "detection", "style", "seeing-maps", "pooling-remedies")
-ALL_THE_SAME = {  # are run by `make test`
-    ("googlenet-heads", "He"),
-    ("why-residual-surface", "residual"),
-}
+# Two to ten seconds a run: `make test-slow`, but for one of the largest.
+SLOW = ("googlenet", "why-residual", "channels-anywhere")
+SLOW += ("transfer", "detection", "style", "seeing", "pooling", "patterns-maxout")
+SLOW += ("patterns-cover", "patterns-skips", "exits-early", "batch-norm-noise")
+ALL_THE_SAME = ("googlenet-heads", "He")
 PATHS = filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
 ENV = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(PATHS)}
 PRECISION = fast_precision() if PRETENDED else "bfloat16"
@@ -175,7 +176,7 @@ def runs():
             by_value.setdefault(next(iter(setting.values())), setting)
         for place, (value, setting) in enumerate(by_value.items()):
             usual = place == 0 and not name.startswith(SLOW)
-            usual |= (name, value) in ALL_THE_SAME
+            usual |= (name, value) == ALL_THE_SAME
             marks = () if usual else pytest.mark.weekly
             yield pytest.param(name, setting, id=f"{name}-{value}", marks=marks)
 
@@ -246,6 +247,7 @@ COMMAND = [
 ]
 
 
+@pytest.mark.weekly
 def test_the_command_trains_on_the_gpu_and_goes_on_where_it_was(tmp_path):
     kept = ["--checkpoints", str(tmp_path), "--schedule", "constant"]
     said = run_command(*COMMAND, *kept, "--epochs", "1")

@@ -71,6 +71,7 @@ def test_the_wheel_holds_every_file_of_the_package(wheel, tracked):
     assert stored == {name for name in tracked if name.startswith("cnnlib/")}
 
 
+@pytest.mark.weekly
 def test_the_wheel_works_in_an_empty_folder_without_a_network(wheel, tmp_path):
     site, empty = tmp_path / "site", tmp_path / "empty"
     with zipfile.ZipFile(wheel) as archive:

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -105,14 +106,17 @@ def test_every_chapter_meets_the_versions_of_colab():
     assert sorted(matrix["chapter"]) == form.stems()
 
 
+@cache
 def modules(path):
     """Names of the modules that a file imports at its top, those of `from a import b`
     as a.b."""
+    names = []
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
 
 
 def packages(path, seen):
