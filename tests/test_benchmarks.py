@@ -86,6 +86,7 @@ def test_both_sides_see_the_same_pictures(measure):
             assert torch.equal((255 * x).round().byte(), image) and y == label
 
 
+@pytest.mark.weekly
 def test_both_sides_train(measure):
     """A pass over 6,000 pictures, twelve with d2l's slow recipe, beats chance."""
     network, size = NETWORKS["bn-lenet"], {"images": 3_000, "tests": 500}
@@ -106,6 +107,7 @@ def test_the_peer_stops_in_time_and_is_tested_once_more(measure):
     assert 0.05 < accuracy < 0.9
 
 
+@pytest.mark.weekly
 def test_a_measurement_runs_in_a_process_of_its_own(measure, capfd):
     shares = measure.apart(measure.operators, "lenet")
     assert 0.5 < sum(shares.values()) <= 1
