@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,9 +29,16 @@ class ReleaseError(Exception):
     """What keeps a release from readers, and what to do, in one sentence."""
 
 
+@cache
+def parsed(text):
+    """The value of a YAML text. To build the site the same ones are asked for by every
+    page, and to parse them each time would take a fifth of it."""
+    return yaml.safe_load(text)
+
+
 def config(root=ROOT):
     """_config.yml as a dictionary."""
-    return yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    return parsed((root / "_config.yml").read_text(encoding="utf-8"))
 
 
 def address(root=ROOT):
@@ -72,7 +80,7 @@ def chapters(root=ROOT):
 def parts(root=ROOT):
     """Pairs of the caption of a part and the names of its chapters, as in _toc.yml;
     parts without chapters are left out."""
-    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    toc = parsed((root / "_toc.yml").read_text(encoding="utf-8"))
     for part in toc["parts"]:
         files = [Path(entry["file"]) for entry in part["chapters"]]
         stems = [file.name for file in files if file.parent == Path("chapters")]

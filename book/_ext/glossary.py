@@ -4,6 +4,7 @@ Only the built pages have these links; the notebooks stay as they are.
 """
 
 import re
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -36,6 +37,7 @@ def link_terms(app, tree, name):
                     text.parent.replace(text, pieces)
 
 
+@cache
 def terms():
     return yaml.safe_load(TERMS.read_text(encoding="utf-8"))
 

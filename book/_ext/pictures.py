@@ -9,7 +9,9 @@ pale red and pale blue, would be hard to tell apart, so both get a mark. So does
 described as "The photograph", with the pictures that were computed from it.
 """
 
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from PIL import Image, ImageChops
@@ -30,8 +32,8 @@ def setup(app):
 
 def compress_all(app, problem):
     if problem is None:
-        for path in Path(app.outdir, "_images").glob("*.png"):
-            compress(path)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow lets others work
+            list(pool.map(compress, Path(app.outdir, "_images").glob("*.png")))
 
 
 def compress(path):
