@@ -1,6 +1,7 @@
 """The likely mistakes of readers on convolution, sizes and fields are noticed."""
 
 import pytest
+import torch
 import torch.nn.functional as F
 
 from cnnlib import exercises
@@ -24,6 +25,18 @@ def always_in_two_steps(kernel, height, width):
 def only_directly(kernel, height, width):
     h, w = kernel.shape
     return (height - h + 1) * (width - w + 1) * h * w
+
+
+def as_if_one_apart(step):
+    return torch.tensor([1.0, -2, 1])
+
+
+def divided_once(step):
+    return as_if_one_apart(step) / step
+
+
+def first_derivative(step):
+    return torch.tensor([-1.0, 0, 1]) / (2 * step)
 
 
 def not_rounded(shape, kernel, stride, padding, dilation):
@@ -61,6 +74,9 @@ def first_layer_first(layers, count):
         ("convolution/exercise-write-correlate", turned),
         ("convolution/exercise-write-multiplications", always_in_two_steps),
         ("convolution/exercise-write-multiplications", only_directly),
+        ("convolution/exercise-write-second-derivative", as_if_one_apart),
+        ("convolution/exercise-write-second-derivative", divided_once),
+        ("convolution/exercise-write-second-derivative", first_derivative),
         ("padding-stride/exercise-write-shape", not_rounded),
         ("padding-stride/exercise-write-same", padded_before),
         ("receptive-field/exercise-write-pixels", without_padding),
