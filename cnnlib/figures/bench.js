@@ -140,7 +140,7 @@ function start(root, { controls, pictures, kernels, settings }) {
   const pixelLabel = element("span");
   const tools = element("div", { className: "tools" }, back, play, step,
     ...(on("layers") ? [] : [element("label", {}, all, " whole result")]), element("label", {}, pixelLabel, pixelField),
-    ...(on("pooling") ? [shifts("Shift the picture by one pixel", shift)] : []));
+    ...(on("pooling") ? [shifts(shift)] : []));
   const status = element("p", { className: "status" });
   status.setAttribute("role", "status");
   const work = element("div", { className: "work" });
@@ -421,13 +421,12 @@ function start(root, { controls, pictures, kernels, settings }) {
   // What leaves the picture on one side comes in on the other.
   function shift(down, right, way) {
     stop();
-    const { height, width } = picture, before = maps.at(-1).values[0];
-    picture.values = picture.values.map(plane => plane.map((_, at) =>
-      plane[(Math.floor(at / width) - down + height) % height * width + (at - right + width) % width]));
+    const { height, width, values: [plane] } = picture, [before] = maps.at(-1).values;
+    picture.values = [plane.map((_, at) =>
+      plane[(Math.floor(at / width) - down + height) % height * width + (at - right + width) % width])];
     refresh();
-    if (trouble) return;
-    const after = maps[1].values[0], same = after.filter((value, at) => value === before[at]).length;
-    status.prepend(`Shifted ${way} by one pixel: ${same} of ${after.length} pooled values stay. `);
+    const [after] = maps.at(-1).values, same = after.filter((value, at) => value === before[at]);
+    if (!trouble) status.prepend(`Shifted ${way} by one pixel: ${same.length} of ${after.length} pooled values stay. `);
   }
 
   const cells = (grid, texts, marked = -1) => grid.replaceChildren(...texts.map((textContent, index) =>

@@ -84,7 +84,7 @@ def bench(*controls, pictures=None, kernel="vertical edges", **settings):
     }
     more = f", with {' and '.join(controls)}" if controls else ""
     line = f"A window to slide over a picture{more}."
-    parts = ["drawing", "shift"]
+    parts = ["drawing", "shift"] if pooled else ["drawing"]
     return Figure("bench", _still(first, weight, chosen), data, line, parts)
 
 

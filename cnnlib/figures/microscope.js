@@ -240,7 +240,7 @@ function start(root, all, chosen = 0) {
   const rows = layers.map(describe);
   root.append(element("div", { className: "live" }, picks,
     element("div", { className: "tools" }, ...(sets.length > 1 ? [reads] : []), brushes,
-      shifts("Shift the picture by one pixel, or its centre of mass to the middle", shift, centre)),
+      shifts(shift, "Shift the picture by one pixel, or its centre of mass to the middle", centre)),
     element("div", { className: "bench" },
       element("div", {}, verdict, easel, unit),
       element("div", { className: "layers" }, line("soft", "Point at a unit; click or tap to keep it."), ...rows.map(row => row.box),
