@@ -82,3 +82,26 @@ def test_a_figure_has_an_address_and_what_only_mentions_it_has_none(speaking):
 def test_an_answer_in_words_is_among_its_choices():
     words = [e for e in claims.exercises() if isinstance(e.answer, str)]
     assert words and all(e.answer in e.choices for e in words)
+
+
+def exercises(first):
+    """A page with two paragraphs below "Exercises", as `speak` leaves it."""
+    parts = [nodes.paragraph("", text) for text in (first, "A cell for your answer")]
+    section = nodes.section("", nodes.title("", "Exercises"), *parts)
+    return nodes.section("", nodes.paragraph("", "a cell for your answer"), section)
+
+
+def test_the_site_says_in_its_own_words_where_answers_go(speaking):
+    tree = exercises("Each question has a cell for your answer; run it.")
+    speaking.say_where_answers_go(tree)
+    found = [(node.astext(), node["classes"]) for node in tree.findall(nodes.paragraph)]
+    assert found[1] == (speaking.EXERCISES, ["of-the-site"])
+    assert found[2][1] == ["of-the-notebook"]
+    assert found[0][1] == found[3][1] == [] and len(found) == 4
+
+
+def test_exercises_that_speak_of_no_cell_stay_as_they_are(speaking):
+    tree = exercises("How many pixels?")
+    before = tree.pformat()
+    speaking.say_where_answers_go(tree)
+    assert tree.pformat() == before

@@ -2,6 +2,8 @@
 exercise, an address for every statement and figure, and calls of the ledger and imports
 folded to a line.
 
+What a notebook says of its cells for answers stays on paper and where no script runs.
+
 The page holds no answer in clear, only hashes of what counts as right, salted with the
 id of the exercise: of the whole number or word itself or, where `check` allows a
 tolerance, of the points of a grid inside it. A step of the grid is at most an eighth of
@@ -38,6 +40,10 @@ MARK = (
     '<span class="visually-hidden">Address of this {what}</span></a>'
 )
 ROW = ' <a class="to-ledger" href="{ledger}#{id}">ledger</a>'
+CELL = "cell for your answer"
+EXERCISES = """\
+Each question is answered below it: right, or a hint. A function is written in Colab,
+where it is tried on random inputs. A solution follows, folded."""
 LIMIT = 0.5  # of a last digit: what a decimal fraction without a tolerance stands for
 
 
@@ -68,6 +74,7 @@ def speak(app, tree, name):
     ledger = app.builder.get_relative_uri(name, "book/ledger")
     address(tree, ledger)
     number(tree)
+    say_where_answers_go(tree)
     exercises = {exercise.id: exercise for exercise in claims.exercises()}
     notebook = form.read_notebook(form.ROOT, stem)
     cells = notebook.cells
@@ -99,11 +106,24 @@ def place(app, tree, stem):
         said.append(f'before: <a href="{before}.html">{title}</a>')
     how_to = app.builder.get_relative_uri(f"chapters/{stem}", "book/how-to")
     said.append(f'<a href="{how_to}">what the marks mean</a>')
+    said.append(f'<a href="{how_to}#cite">cite</a>')
     line = " &middot; ".join(said)
     title = next(tree.findall(nodes.title))
     title.parent.insert(
         title.parent.index(title) + 1, raw(f'<p class="place">{line}</p>')
     )
+
+
+def say_where_answers_go(tree):
+    """The first paragraph on the exercises, if it speaks of cells for answers, once
+    more in words that are true of the site."""
+    for title in list(tree.findall(nodes.title)):
+        if title.astext() == "Exercises":
+            first = next(title.parent.findall(nodes.paragraph))
+            if CELL in first.astext():
+                first["classes"].append("of-the-notebook")
+                said = nodes.paragraph("", EXERCISES, classes=["of-the-site"])
+                title.parent.insert(title.parent.index(first), said)
 
 
 def count(app, page, template, context, tree):

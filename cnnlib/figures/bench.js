@@ -139,7 +139,8 @@ function start(root, { controls, pictures, kernels, settings }) {
   const pixelField = element("input", { type: "text", inputMode: "decimal", size: 4 });
   const pixelLabel = element("span");
   const tools = element("div", { className: "tools" }, back, play, step,
-    ...(on("layers") ? [] : [element("label", {}, all, " whole result")]), element("label", {}, pixelLabel, pixelField));
+    ...(on("layers") ? [] : [element("label", {}, all, " whole result")]), element("label", {}, pixelLabel, pixelField),
+    ...(on("pooling") ? [shifts(shift)] : []));
   const status = element("p", { className: "status" });
   status.setAttribute("role", "status");
   const work = element("div", { className: "work" });
@@ -415,6 +416,17 @@ function start(root, { controls, pictures, kernels, settings }) {
     compute();
     paint();
     point({});
+  }
+
+  // What leaves the picture on one side comes in on the other.
+  function shift(down, right, way) {
+    stop();
+    const { height, width, values: [plane] } = picture, [before] = maps.at(-1).values;
+    picture.values = [plane.map((_, at) =>
+      plane[(Math.floor(at / width) - down + height) % height * width + (at - right + width) % width])];
+    refresh();
+    const [after] = maps.at(-1).values, same = after.filter((value, at) => value === before[at]);
+    if (!trouble) status.prepend(`Shifted ${way} by one pixel: ${same.length} of ${after.length} pooled values stay. `);
   }
 
   const cells = (grid, texts, marked = -1) => grid.replaceChildren(...texts.map((textContent, index) =>

@@ -84,7 +84,8 @@ def bench(*controls, pictures=None, kernel="vertical edges", **settings):
     }
     more = f", with {' and '.join(controls)}" if controls else ""
     line = f"A window to slide over a picture{more}."
-    return Figure("bench", _still(first, weight, chosen), data, line, ["drawing"])
+    parts = ["drawing", "shift"] if pooled else ["drawing"]
+    return Figure("bench", _still(first, weight, chosen), data, line, parts)
 
 
 def _known(kind, names, known):

@@ -1,6 +1,7 @@
 const NAME = "blocks";
 const COUNT = 9;
 const STAGES = [[1, 2, 3], [4, 5, 6], [7, 8, 9]];
+const BARE = ["plain", "VGG"]; // have no shortcuts but where a block is out
 
 // Numbers from a row of digits in base 36, so many digits each.
 function unpack(text, width) {
@@ -95,8 +96,9 @@ function start(root, { statistics, pictures, labels, classes, ask }) {
     ...numbers.map(number => {
       const box = element("input", { type: "checkbox", checked: true });
       boxes.push(box);
-      return element("label", {}, box, ` block ${number}`);
+      return element("label", {}, box, element("span", {}, element("span", { className: "hidden", textContent: "block " }), number));
     })));
+  const drawing = element("div", { className: "blocks" }, ...stages);
   const share = element("p", { className: "sum" });
   const words = element("p", { className: "soft" });
   const result = element("div", {}, share, words);
@@ -126,7 +128,8 @@ function start(root, { statistics, pictures, labels, classes, ask }) {
   const after = element("div", {},
     element("div", { className: "pair" },
       element("div", {}, element("label", {}, "Network", select), element("label", {}, "Batch norm goes by", basis),
-        element("div", { className: "blocks" }, ...stages), element("p", {}, all, " ", ...buttons)),
+        drawing, element("p", { className: "soft", textContent: "Each box is a block, each arc a shortcut. Click or tap a box to take the block out: the arc remains. A network without shortcuts gets one there." }),
+        element("p", {}, all, " ", ...buttons)),
       element("div", {}, result, tries)),
     element("p", { textContent: `${labels.length} of the test pictures, what they are, and what the network says:` }),
     shown, scroller);
@@ -181,6 +184,7 @@ function start(root, { statistics, pictures, labels, classes, ask }) {
     const removed = boxes.filter(box => !box.checked).length;
     const right = counts[subset] / pictures;
     const groups = byRemoved(counts, pictures);
+    drawing.classList.toggle("bare", BARE.includes(select.value));
     share.textContent = `${percent(right)} right`;
     const group = groups[removed];
     words.textContent = removed === 0

@@ -172,14 +172,13 @@ const TERMS = 10;
 const INK = 205, CLOTH = 165;
 const TOOLS = { Draw: "draw", Fill: "fill", Erase: "erase" };
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-const WAYS = [["\u2190", "left", 0, -1], ["\u2191", "up", -1, 0], ["\u2193", "down", 1, 0], ["\u2192", "right", 0, 1]];
 // Whole pixels from pixel (14, 14), where the digits of MNIST have their centre of mass,
 // to that of a picture: [down, right].
 function offset(pixels) {
   const mass = sum(pixels), moment = place => pixels.reduce((total, grey, at) => total + grey * place(at), 0);
   return mass ? [moment(at => Math.floor(at / 28)), moment(at => at % 28)].map(value => Math.round(value / mass - 14)) : [0, 0];
 }
-const clamp = (value, last) => Math.min(last, Math.max(0, value));
+const clamp = (value, last, first = 0) => Math.min(last, Math.max(first, value));
 
 // `chosen` is the place of the network among those of the data, if there are several.
 function start(root, all, chosen = 0) {
@@ -220,13 +219,7 @@ function start(root, all, chosen = 0) {
     return button;
   }), element("button", { type: "button", textContent: "Clear", onclick: () => { original = null; redraw(new Uint8Array(784)); say(verdict.textContent); } })),
   "group", "Brush");
-  const shifts = labelled(element("div", {}, element("span", { className: "soft", textContent: "Shift" }),
-    ...WAYS.map(([text, word, down, right]) => {
-      const button = element("button", { type: "button", textContent: text, onclick: () => shift(down, right) });
-      button.setAttribute("aria-label", `Shift ${word} by one pixel`);
-      return button;
-    }), element("button", { type: "button", textContent: "Centre", onclick: () => shift(...offset(pixels).map(value => -value)) })),
-  "group", "Shift the picture by one pixel, or its centre of mass to the middle");
+  const centre = element("button", { type: "button", textContent: "Centre", onclick: () => shift(...offset(pixels).map(value => -value)) });
 
   const reads = labelled(element("div", {}, element("span", { className: "soft", textContent: "Reads" }),
     ...sets.map(({ name }, index) => {
@@ -246,11 +239,12 @@ function start(root, all, chosen = 0) {
   const unit = element("div", { className: "unit" });
   const rows = layers.map(describe);
   root.append(element("div", { className: "live" }, picks,
-    element("div", { className: "tools" }, ...(sets.length > 1 ? [reads] : []), brushes, shifts),
+    element("div", { className: "tools" }, ...(sets.length > 1 ? [reads] : []), brushes,
+      shifts(shift, "Shift the picture by one pixel, or its centre of mass to the middle", centre)),
     element("div", { className: "bench" },
       element("div", {}, verdict, easel, unit),
-      element("div", { className: "layers" }, ...rows.map(row => row.box),
-        line("soft", "The more ink, the larger the value. Point at a unit; click or tap to keep it. Keys: arrows move by one unit, with Shift by one map, Page Up and Page Down by one layer. All is counted from 0."),
+      element("div", { className: "layers" }, line("soft", "Point at a unit; click or tap to keep it."), ...rows.map(row => row.box),
+        line("soft", "The more ink, the larger the value. Keys: arrows move by one unit, with Shift by one map, Page Up and Page Down by one layer. All is counted from 0."),
         line("soft", `Three dares: change its mind with the fewest pixels; make it say ${classes[8]} without starting from one; leave it unsure with a picture that you are sure of.`))),
     strip, status));
 
@@ -276,7 +270,7 @@ function start(root, all, chosen = 0) {
       plane: box, sheets, spots, bars, range, maps, height, width, columns: last ? 1 : columns, dense, last };
     box.onpointermove = event => { if (event.pointerType === "mouse") hover(place(row, event)); };
     box.onpointerleave = () => hover(null);
-    box.onclick = event => keep(place(row, event) ?? kept);
+    box.onclick = event => keep(place(row, event));
     box.onkeydown = event => travel(row, event);
     return row;
   }
@@ -292,15 +286,16 @@ function start(root, all, chosen = 0) {
     return found;
   }
 
-  // The unit under the pointer.
+  // The unit under the pointer; between maps, that of the nearest.
   function place(row, event) {
-    const spot = event.target.closest(".map");
-    if (!spot) return null;
-    const map = row.spots.indexOf(spot), box = spot.getBoundingClientRect();
+    const { clientX: x, clientY: y } = event;
+    const boxes = row.spots.map(spot => spot.getBoundingClientRect());
+    const away = boxes.map(({ left, right, top, bottom }) => Math.hypot(x - clamp(x, right, left), y - clamp(y, bottom, top)));
+    const map = away.indexOf(Math.min(...away)), box = boxes[map];
     if (row.last) return { layer: row.index, map, row: 0, column: 0 };
     const inside = (at, first, length, count) => clamp(Math.floor(count * (at - first) / length), count - 1);
     const canvas = row.sheets[map];
-    const i = inside(event.clientY, box.top, box.height, canvas.height), j = inside(event.clientX, box.left, box.width, canvas.width);
+    const i = inside(y, box.top, box.height, canvas.height), j = inside(x, box.left, box.width, canvas.width);
     if (!row.dense) return { layer: row.index, map, row: i, column: j };
     return { layer: row.index, map: Math.min(row.maps - 1, i * row.columns + j), row: 0, column: 0 };
   }

@@ -57,7 +57,7 @@ def microscope(
         f"<!--{measured('-->' + _still(maps, layers, images[0], classes) + '<!--')}-->"
     )
     line = "A trained network, to look into unit by unit."
-    return Figure("microscope", still, content, line)
+    return Figure("microscope", still, content, line, ["shift"])
 
 
 def _stored(name):

@@ -146,6 +146,32 @@ def test_pooling_is_torch_s(show, size, padding):
         torch.testing.assert_close(torch.tensor(rows).double(), y[0], rtol=0, atol=1e-4)
 
 
+def test_where_it_pools_the_picture_shifts_and_the_status_says_what_stays(show):
+    torch.manual_seed(0)
+    x = torch.randint(0, 4, (6, 8)).double()
+    page = show(bench("pooling", pictures={"x": x}), has_touch=True)
+    live = page.locator(FIGURE)
+    steps = {"right": (0, 1), "down": (1, 0), "left": (0, -1), "up": (-1, 0)}
+    stays = []
+    for way in (*steps, "up", "right"):
+        before = F.max_pool2d(x[None], 2)
+        x = x.roll(steps[way], (0, 1))
+        button = live.get_by_role("button", name=f"Shift {way}")
+        (button.tap if way == "left" else button.click)()
+        stays.append(int((F.max_pool2d(x[None], 2) == before).sum()))
+        said = f"Shifted {way} by one pixel: {stays[-1]} of 12 pooled values stay. "
+        assert line(page).startswith(f"{said}y(0, 0) = max({x[0, 0]:g}, {x[0, 1]:g}, ")
+    assert len(set(stays)) > 2
+    live.get_by_role("button", name="Shift down").focus()
+    page.keyboard.press("Enter")
+    assert line(page).startswith("Shifted down")
+    expected = F.max_pool2d(x.roll(1, 0)[None], 2)[0]
+    assert torch.equal(tables(live)["pooled"], expected)
+    live.get_by_role("button", name="Step").click()
+    assert line(page).startswith("y(0, 1) = ")
+    assert show(bench()).get_by_role("button", name="Shift").count() == 0
+
+
 def test_filters_of_several_outputs_are_the_kernels_in_turn(show):
     colour = torch.arange(108).view(3, 6, 6) % 11
     page = show(bench("channels", pictures={"x": colour}, outputs=2, kernel="Sobel"))
@@ -338,6 +364,7 @@ def test_a_bench_is_accessible_and_never_wider_than_the_page(show, theme, width)
         bench("padding", "stride", "dilation", pictures={"boot": BOOT}),
         bench("channels", pictures={"x": colour}, outputs=2),
         bench("backward", "padding"),
+        bench("pooling", "stride", "padding"),
     )
     for figure in kinds:
         page = show(figure, width=width, theme=theme, has_touch=True)

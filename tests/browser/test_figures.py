@@ -21,6 +21,9 @@ FIGURE = ".live-figure[data-state=live]"
 ROWS = """table => [...table.tBodies[0].rows].map(
     row => [...row.cells].filter(c => c.className != "bar").map(c => c.innerText))"""
 HEAD = "<!doctype html><html lang=en><title>Figures</title>"
+# Presses of Tab from the top of lenet.html to its microscope: 63 in November 2026, of
+# which 38 are above the chapter; two presses take the link that skips those.
+TABS = 70
 # What the layout moved by itself, over all frames (Cumulative Layout Shift).
 SHIFTS = """() => {
     window.moved = 0;
@@ -466,6 +469,46 @@ def test_every_subset_of_blocks_shows_its_own_accuracy(sheet):
     assert live.locator("[role=status]").inner_text().startswith("25.0 % right")
     assert sum(text == "wrong: Shirt" for text in shown(live)) == 11
     assert page.errors == []
+
+
+LOOK = """label => {
+    const box = getComputedStyle(label.querySelector("span"));
+    const arc = getComputedStyle(label, "::after");
+    const seen = arc.content === "none" ? "none" : arc.opacity;
+    return [box.borderTopStyle, seen, arc.borderTopWidth];
+}"""
+WHOLE, OUT = ["solid", "1", "2px"], ["dashed", "1", "3px"]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1000])
+def test_blocks_stand_in_a_row_and_of_one_that_is_out_the_arc_is_left(
+    sheet, width, theme
+):
+    page = sheet(BLOCKS, width=width, theme=theme)
+    page.wait_for_selector(FIGURE)
+    labels = page.locator(f"{FIGURE} .blocks label")
+    places = [label.bounding_box() for label in labels.all()]
+    assert len({place["y"] for place in places}) == 1
+    assert [place["x"] for place in places] == sorted(place["x"] for place in places)
+    assert min(place["width"] for place in places) >= 32
+    page.mouse.click(places[3]["x"] + 3, places[3]["y"] + 10)  # its arc
+    page.locator(FIGURE).get_by_label("block 9").uncheck()
+    found = [label.evaluate(LOOK) for label in labels.all()]
+    assert found == [OUT if place in (3, 8) else WHOLE for place in range(9)]
+    assert_accessible(page)
+
+
+def test_a_network_without_shortcuts_has_an_arc_only_where_a_block_is_out(sheet):
+    _, live = asking(sheet)
+    live.get_by_role("button", name="Skip").click()
+    label = live.locator(".blocks label").first
+    for network, whole in (("residual", WHOLE), ("plain", ["solid", "0", "2px"])):
+        live.get_by_role("combobox", name="Network").select_option(network)
+        live.get_by_label("block 1").check()
+        assert label.evaluate(LOOK) == whole
+        live.get_by_label("block 1").uncheck()
+        assert label.evaluate(LOOK) == OUT
 
 
 def test_blocks_are_summed_up_by_their_number(sheet):
@@ -926,6 +969,30 @@ def test_a_unit_under_the_pointer_frames_its_receptive_field(sheet):
         assert reads.count() == {0: 0, 1: 1, 2: 6, 3: 1}[layer]
     page.mouse.move(1, 1)
     assert told(live, "title") == "C1, map 0, row 14, column 12"
+
+
+def test_between_two_rows_of_maps_the_nearest_is_meant_and_the_figure_says_so(sheet):
+    page, live, _ = microscope(sheet)
+    hint = live.locator(".layers > *").first
+    assert hint.inner_text() == "Point at a unit; click or tap to keep it."
+    maps = live.locator(".plane").nth(2).locator(".map")
+    above, below = (maps.nth(place).bounding_box() for place in (3, 11))
+    x, end = above["x"] + 0.55 * above["width"], above["y"] + above["height"]
+    assert below["y"] - end >= 3
+    page.mouse.click(x, end + 1)
+    assert told(live, "title") == "C3, map 3, row 9, column 5"
+    page.mouse.click(x, below["y"] - 1)
+    assert told(live, "title") == "C3, map 11, row 0, column 5"
+
+
+def test_few_presses_of_tab_lead_from_the_top_of_the_chapter_to_the_microscope(visit):
+    inside = "document.activeElement.closest('[data-figure=microscope]') !== null"
+    with visit("chapters/lenet.html") as page:
+        presses = 0
+        while not page.evaluate(inside) and presses < 200:
+            page.keyboard.press("Tab")
+            presses += 1
+    assert presses <= TABS
 
 
 def test_a_shifted_picture_is_what_torch_gets(sheet):

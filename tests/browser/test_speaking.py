@@ -5,7 +5,7 @@ from html import unescape
 
 import pytest
 
-from cnnlib import claims
+from cnnlib import claims, figures
 from tests.browser.conftest import CHAPTERS, PAGES, ROOT, SITE
 
 NUMBERS = [exercise for exercise in claims.exercises() if exercise.answer is not None]
@@ -152,6 +152,50 @@ def test_every_page_has_a_description_and_a_card_of_its_own():
         assert (SITE / "_static" / image.rpartition("/")[2]).is_file()
         found[said, image] = path
     assert len(found) == len(PAGES)
+
+
+@pytest.mark.parametrize("path", [CHAPTER, "chapters/resnet.html"])
+def test_the_exercises_say_where_answers_go_on_the_site_and_on_paper(visit, path):
+    with visit(path) as page:
+        said = page.locator("article .of-the-site")
+        notebook = page.locator("article .of-the-notebook")
+        assert said.inner_text().startswith("Each question is answered below it")
+        assert "has a cell for your answer" in notebook.text_content()
+        assert not notebook.is_visible()
+        page.emulate_media(media="print")
+        assert notebook.is_visible() and not said.is_visible()
+    with visit(path, javascript=False) as page:
+        assert page.locator("article .of-the-notebook").is_visible()
+
+
+def test_no_chapter_sends_readers_of_the_site_to_a_cell_for_answers():
+    for path in CHAPTERS:
+        text = (SITE / path).read_text(encoding="utf-8")
+        found = re.findall(r"<p[^>]*>[^<]*cell for your answer", text)
+        assert all('class="of-the-notebook"' in start for start in found), path
+        assert text.count('class="of-the-site"') == len(found), path
+
+
+def test_the_line_below_a_title_leads_to_how_to_cite(visit):
+    with visit(CHAPTER) as page:
+        page.locator("p.place").get_by_role("link", name="cite").click()
+        page.wait_for_url("**/book/how-to.html#cite")
+        assert page.locator("#cite :text('@misc')").first.is_visible()
+
+
+def test_the_first_page_leads_to_a_section_with_each_kind_of_live_figure(visit):
+    with visit("book/index.html", javascript=False) as page:
+        links = page.locator("#touch-one a[href*='chapters/']")
+        hrefs = links.evaluate_all("all => all.map(link => link.getAttribute('href'))")
+    shown = set()
+    for href in hrefs:
+        path, _, id = href.removeprefix("../").partition("#")
+        with visit(path, javascript=False) as page:
+            inside = page.locator(f"[id='{id}'] [data-figure]")
+            kinds = inside.evaluate_all("all => all.map(e => e.dataset.figure)")
+            assert kinds, href
+            shown |= set(kinds)
+    assert shown | {"quiz", "rounded"} == set(figures.__all__)
 
 
 @pytest.mark.parametrize("width", [390, 1440])
