@@ -175,7 +175,7 @@ def test_the_issue_button_leads_to_the_form(path, repository):
 def test_prose_has_65_to_75_characters_a_line(visit):
     """The mean over all lines that go on: not the last of a paragraph, no formulas."""
     lengths = """() => [...document.querySelectorAll("article section > p")]
-        .filter(p => !p.querySelector(".math"))
+        .filter(p => p.checkVisibility() && !p.querySelector(".math"))
         .flatMap(p => {
             const lines = [], range = document.createRange();
             const texts = document.createTreeWalker(p, NodeFilter.SHOW_TEXT);
