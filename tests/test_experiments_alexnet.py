@@ -68,11 +68,11 @@ def test_a_steep_sigmoid_starts_from_four_times_the_weights():
         assert torch.equal(steep, 4 * plain)
 
 
-LARGER = ("two towers", "one of two towers", "four convolutions")
+ADDED = ("two towers", "one of two towers", "four convolutions")
 
 
 def test_finished_variants_are_those_of_the_ablation_from_other_weights_and_three():
-    assert set(FINISHED) - set(VARIANTS) == set(LARGER)
+    assert set(FINISHED) - set(VARIANTS) == set(ADDED)
     for name in set(FINISHED) & set(VARIANTS):
         change, augmented = FINISHED[name]
         net, same = alexnet_small(), alexnet_small()
@@ -91,7 +91,7 @@ def test_towers_and_a_missing_convolution_save_what_they_should():
         "one of two towers": sum(narrow) + (64 * 48 * 9 + 64) + dense,
         "four convolutions": 380_042 - (96 * 96 * 9 + 96),
     }
-    for name in LARGER:
+    for name in ADDED:
         net = alexnet_small()
         FINISHED[name][0](net)
         rows = costs.table(net, (1, 28, 28))
