@@ -20,7 +20,15 @@ SCROLL = ".scroll, .pst-scrollable-table-container, .text_html, mjx-container[di
 @pytest.mark.parametrize("path", CHAPTERS)
 def test_on_a_phone_code_breaks_and_what_is_printed_can_be_read(visit, path):
     with visit(path, 390, wait="load") as page:
+        folded = page.locator("details:not([open]) pre")
+        assert folded.count() > 5
+        # The theme asks, and would lay each out
+        widths = "all => all.map(e => e.scrollWidth).filter(width => width)"
+        assert folded.evaluate_all(widths) == []
         page.evaluate(OPEN)
+        # They had no width when they were asked whether they scroll
+        scrolls = page.locator('details [tabindex="-1"]:is(pre, .output)')
+        assert scrolls.evaluate_all(f"all => ({CUT})(all).length") == 0
         code = page.locator(".cell_input pre")
         assert code.count() > 20
         assert code.evaluate_all(f"all => ({CUT})(all).length") == 0
