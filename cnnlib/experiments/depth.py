@@ -1,6 +1,5 @@
 """Networks of 6n + 2 layers and others, trained until they fit, and kept."""
 
-from itertools import product
 from pathlib import Path
 
 import torch
@@ -21,12 +20,9 @@ from cnnlib.models.resnet import (
 from cnnlib.models.resnet_cifar import (
     WIDTHS,
     Subsampled,
-    Sum,
     _body,
     _network,
     plain_cifar,
-    pre_activation,
-    preact_cifar,
     residual,
     resnet_cifar,
     shortcut,
@@ -61,7 +57,6 @@ def stem_alone(depth, in_channels):
 SERIES = ("plain", "residual")
 KINDS = dict(zip(SERIES, (plain_cifar, resnet_cifar), strict=True))
 KINDS |= {
-    "pre-activation": preact_cifar,
     "stochastic depth": stochastic_cifar,
     "VGG": vgg,
     "stem": stem_alone,
@@ -85,7 +80,6 @@ DEPTH_SETTINGS = [
 ]
 DEPTH_SETTINGS += runs(0, *(f"{kind}-8" for kind in SERIES))
 DEPTH_SETTINGS += runs(0, "plain-56", rate=0.03)
-DEPTH_SETTINGS += runs(0, *(f"{kind}-32" for kind in SERIES))
 CODE = (
     *(stochastic_cifar, stem_alone, vgg, vgg_stages, vgg_stage, dense_layers),
     *(plain_cifar, resnet_cifar, _body, _network, residual, shortcut),
@@ -171,21 +165,3 @@ def depth_series(kind, depth, seed, rate, tests=10_000, **size):
         "end_train_error": 1 - train.evaluate(net, seen),
         "end_test_error": 1 - train.evaluate(net, unseen),
     }
-
-
-@experiment(
-    "depth-pre-activation",
-    [
-        *(s for depth in (56, 20) for s in runs(0, f"pre-activation-{depth}")),
-        *(s for depth in (8, 32) for s in runs(0, f"pre-activation-{depth}")),
-        *(
-            setting
-            for seed, depth in product((1, 2), (20, 56))
-            for setting in runs(seed, f"pre-activation-{depth}")
-        ),
-    ],
-    (recipe, curves, depth_series.run, preact_cifar, pre_activation, Sum, *CODE),
-)
-def pre_activation_series(**setting):
-    """The same of networks with pre-activation."""
-    return depth_series(**setting)
