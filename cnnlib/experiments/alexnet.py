@@ -56,8 +56,8 @@ def sigmoid(net):
 
 @torch.no_grad()
 def steep_sigmoid(net):
-    """From weights four times as large, since the slope of a sigmoid is a quarter: the
-    factor of Glorot and Bengio."""
+    """From weights four times as large, since the slope of a sigmoid is a quarter at
+    most."""
     sigmoid(net)
     for parameter in net.parameters():
         parameter.mul_(4)  # the biases are zero
