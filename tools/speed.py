@@ -2,8 +2,10 @@
 
 usage: python -m tools.speed [PAGE ...]      as in: chapters/lenet.html
 
-The processor is slowed down four times and the network is Lighthouse's slow 4G. Of
-three loads the best counts, because the machine may be busy. Each line has the bytes
+The network is Lighthouse's slow 4G, and the processor is slowed down to a phone of the
+middle of the market: fast machines more than slow ones, by Lighthouse's own table
+(https://github.com/GoogleChrome/lighthouse/blob/main/docs/throttling.md). Of three
+loads the best counts, because the machine may be busy. Each line has the bytes
 and requests of a page, its first and its largest contentful paint, its total blocking
 time (what tasks last beyond 50 ms each) from the first paint to the end of loading and
 from there until the last formula is set.
@@ -14,6 +16,8 @@ tests limit what decides the times: bytes, scripts in the head, tasks for formul
 
 import sys
 from typing import NamedTuple
+
+import numpy as np
 
 from tools.browser import SITE, chromium, served
 
@@ -26,6 +30,27 @@ SLOW_4G = {
     "downloadThroughput": 1_600_000 / 8,  # bytes a second
     "uploadThroughput": 750_000 / 8,
 }
+# How fast a machine is (Lighthouse's BenchmarkIndex), and how often slower to make it.
+SLOWDOWN = {150: 1, 800: 2, 1300: 3, 2000: 6}
+INDEX = """() => {
+    const inOneSecond = (work) => {
+        const end = performance.now() + 500;
+        let count = 0;
+        while (performance.now() < end) work(count++);
+        return 2 * count;
+    };
+    const texts = inOneSecond(() => {
+        let text = "";
+        for (let i = 0; i < 10_000; i++) text += "a";
+        return text.length;
+    });
+    const one = [...Array(100_000).keys()], other = [...one];
+    const copies = inOneSecond((count) => {
+        const [from, to] = count % 2 ? [other, one] : [one, other];
+        for (let i = 0; i < from.length; i++) to[i] = from[i];
+    });
+    return (texts / 10 + copies / 10) / 2;
+}"""
 OBSERVE = """
 window.seen = {largest: null, tasks: []};
 new PerformanceObserver(list => { seen.largest = list.getEntries().at(-1); })
@@ -61,7 +86,17 @@ class Load(NamedTuple):
     element: str
 
 
-def load(browser, address):
+def slowdown(browser):
+    """How often slower this machine has to be, the best of three measurements."""
+    page = browser.new_page()
+    index = max(page.evaluate(INDEX) for _ in range(LOADS))
+    page.close()
+    rate = float(np.interp(index, [*SLOWDOWN], [*SLOWDOWN.values()]))
+    print(f"BenchmarkIndex {index:.0f}: processor slowed down {rate:.1f} times")
+    return rate
+
+
+def load(browser, address, rate):
     """Open a page with an empty cache, on a slow processor and a slow network."""
     context = browser.new_context(**PHONE)
     page = context.new_page()
@@ -69,7 +104,7 @@ def load(browser, address):
     devtools, sizes = context.new_cdp_session(page), []
     devtools.send("Network.enable")
     devtools.send("Network.emulateNetworkConditions", SLOW_4G)
-    devtools.send("Emulation.setCPUThrottlingRate", {"rate": 4})
+    devtools.send("Emulation.setCPUThrottlingRate", {"rate": rate})
     devtools.on(
         "Network.loadingFinished",
         lambda event: sizes.append(event["encodedDataLength"]),
@@ -94,11 +129,12 @@ def best(loads):
 
 def main(pages):
     pages = pages or ["book/index.html", *chapters()]
-    print(f"{'':31} kB files  first largest blocked  later")
     slow = []
     with chromium() as browser, served() as address:
+        rate = slowdown(browser)
+        print(f"{'':31} kB files  first largest blocked  later")
         for page in pages:
-            found = best(load(browser, address + page) for _ in range(LOADS))
+            found = best(load(browser, address + page, rate) for _ in range(LOADS))
             print(
                 f"{page:29} {found.bytes / 1000:4.0f} {found.requests:5} "
                 f"{found.first:6.0f} {found.largest:7.0f} {found.blocking:7.0f} "
