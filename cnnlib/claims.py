@@ -34,6 +34,7 @@ VERDICTS = ("holds", "corrected", "imprecise", "contested")
 GREEN, RED, GREY = "#1a7431", "#c2330b", "#55606e"
 COLOURS = dict(holds=GREEN, corrected=RED, imprecise="#8a5d00", contested="#6b3fc0")
 COLOURS |= dict(right=GREEN, wrong=RED, open=GREY)
+LECTURED = ("verification", "style")  # the notes have titles; the lecture states it
 CALL = re.compile(r"""\b(?:check|cite)\(\s*["']([^"']+)["']""")
 CODE_CELL = re.compile(r"^```\{code-cell\}.*?^```$", re.MULTILINE | re.DOTALL)
 
@@ -328,7 +329,8 @@ def _report(entry, measured):
             f"⟨{result}⟩ (expected {shown(entry.band[0])} to {shown(entry.band[1])})"
         )
     said = entry.notes or (None if entry.says is None else shown(entry.says))
-    values = f"Notes: {said}; measured: {result}." if said else f"Measured: {result}."
+    whose = "Lecture" if entry.chapter in LECTURED else "Notes"
+    values = f"{whose}: {said}; measured: {result}." if said else f"Measured: {result}."
     text = _joined(entry.statement, values, entry.comment)
     return Line(entry.verdict, entry.verdict, text, entry.paper)
 

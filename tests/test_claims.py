@@ -1,6 +1,7 @@
 """The ledger itself, and what check() and cite() make of it."""
 
 import ast
+import dataclasses
 import json
 import operator
 import re
@@ -298,6 +299,15 @@ def test_line_as_text(line):
     assert "Notes: yes; measured: no." in line(check, "lenet/contested", False)
     assert "measured: (6, 28, 28)." in line(check, "lenet/shape", [6, 28, 28])
     assert "measured: 60,000." in line(check, "lenet/holds", torch.tensor(6e4))
+
+
+@pytest.mark.parametrize(
+    ("chapter", "whose"),
+    [("lenet", "Notes"), ("verification", "Lecture"), ("style", "Lecture")],
+)
+def test_line_says_whose_statement_it_is(ledger, chapter, whose):
+    entry = dataclasses.replace(claims._find("lenet/imprecise"), chapter=chapter)
+    assert f" {whose}: 28; measured: 14." in claims._report(entry, 14).text
 
 
 @pytest.mark.parametrize(
