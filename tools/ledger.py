@@ -36,7 +36,7 @@ PAGE = """\
 <caption class="visually-hidden">The statements, with verdict and right value</caption>
 <thead role="rowgroup"><tr role="row"><th scope="col" role="columnheader">Verdict</th>
 <th scope="col" role="columnheader">Statement</th>
-<th scope="col" role="columnheader">The notes say</th>
+<th scope="col" role="columnheader">Notes or lecture</th>
 <th scope="col" role="columnheader">Right</th></tr></thead>
 <tbody role="rowgroup">
 {rows}
@@ -46,7 +46,7 @@ ROW = """\
 <tr id="{id}" class="claim-{verdict}" data-verdict="{verdict}" role="row" \
 data-chapter="{chapter}"><td role="cell"><strong>{verdict}</strong></td>
 <td role="cell">{statement} <small>{comment}</small><p class="where">{where}</p></td>
-<td role="cell" data-label="The notes say">{said}</td>
+<td role="cell" data-label="Notes or lecture">{said}</td>
 <td role="cell" data-label="Right">{right}</td></tr>"""
 
 
@@ -133,7 +133,7 @@ def verb(verdict):
 
 
 def said(statement):
-    """What the notes say; empty if there is nothing to compare."""
+    """What notes or lecture say; empty if there is nothing to compare."""
     if statement.notes or statement.says is None:
         return escape(statement.notes or "")
     return escape(claims.shown(statement.says))
