@@ -13,9 +13,8 @@ def total_variation():
     for count, height, width in (1, 2, 2), (3, 5, 5), (2, 4, 7):
         pictures = torch.rand(count, 1, height, width)
         right = [
-            np.abs(np.diff(picture, axis=0)).mean()
-            + np.abs(np.diff(picture, axis=1)).mean()
-            for picture in pictures[:, 0].numpy()
+            np.hypot(p[1:, :-1] - p[:-1, :-1], p[:-1, 1:] - p[:-1, :-1]).mean()
+            for p in pictures[:, 0].numpy()
         ]
         yield (pictures,), torch.tensor(np.array(right))
 
@@ -48,14 +47,18 @@ def difference():
 @trials("seeing/exercise-class-map")
 def class_map():
     """Map by map and place by place."""
-    for maps, kinds, height, width in (1, 1, 2, 2), (4, 3, 5, 2), (6, 10, 7, 7):
+    for maps, kinds, height, width in (1, 2, 2, 2), (4, 3, 5, 2), (6, 10, 7, 7):
         last, weight = torch.randn(maps, height, width), torch.randn(kinds, maps)
-        c = kinds - 1
-        right = [
-            [
-                sum(float(weight[c, k] * last[k, i, j]) for k in range(maps))
-                for j in range(width)
+        bias, a, b = torch.randn(kinds), kinds - 1, 0
+        logit = {
+            c: [
+                [
+                    bias[c] + sum(weight[c, k] * last[k, i, j] for k in range(maps))
+                    for j in range(width)
+                ]
+                for i in range(height)
             ]
-            for i in range(height)
-        ]
-        yield (last, weight, c), torch.tensor(right)
+            for c in (a, b)
+        }
+        right = torch.tensor(logit[a]) - torch.tensor(logit[b])
+        yield (last, weight, bias, a, b), right
