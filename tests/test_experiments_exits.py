@@ -24,6 +24,18 @@ def test_a_mask_is_known_to_the_pixel():
         assert rows.sum() * columns.sum() == (kinds == 9).sum()
 
 
+def test_where_a_garment_has_a_hole_the_canvas_is_seen():
+    cut = torch.full((20, 20), 200, dtype=torch.uint8)
+    cut[6:14, 6:14] = 0
+    random = torch.Generator().manual_seed(0)
+    picture, kinds = exits.scene([(8, [cut])], random, most=1)
+    rows, columns = ((kinds == 9).any(axis) for axis in (1, 0))
+    middle = (side.nonzero().float().mean().round().int() for side in (rows, columns))
+    place = tuple(middle)
+    assert kinds[place] == 0 and picture[place] < 60
+    assert 0.5 < (kinds == 9).sum() / (rows.sum() * columns.sum()) < 0.95
+
+
 def test_scenes_are_drawn_again_and_hold_what_they_should():
     pictures, kinds = exits.scenes(120, "test", 7)
     again = exits.scenes.__wrapped__(120, "test", 7)

@@ -6,6 +6,7 @@ usage: python -m tools.mutants [WORD]   only breaks whose file contains WORD
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -43,10 +44,10 @@ def noticed(folder, mutant):
     env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
     path.write_text(whole, encoding="utf-8")
-    lines = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
-    if done.returncode != (1 if lines else 0):
+    if done.returncode not in (0, 1):
         sys.exit(f"pytest could not run {mutant['tests']}:\n{done.stdout}")
-    return lines[0].split("::")[1].split(" - ")[0] if lines else None
+    found = re.search(r"^(?:FAILED|ERROR) .+?::(.+?)(?: - |$)", done.stdout, re.M)
+    return found[1] if found else None
 
 
 def main(word=""):
