@@ -99,6 +99,11 @@ def test_a_linear_stack_has_one_gradient_everywhere():
     assert mean_cosine(gradients) == pytest.approx(1)
 
 
+def test_a_single_input_has_a_gradient():
+    x = torch.randn(1, 8)
+    assert input_gradients(nn.Linear(8, 4), x).shape == x.shape
+
+
 def test_the_mean_cosine_is_that_of_all_pairs():
     torch.manual_seed(0)
     vectors = torch.randn(5, 3, dtype=torch.float64)
