@@ -51,6 +51,7 @@ window.addEventListener("load", () => {
   window.MathJax?.startup?.promise.then(reachWideFormulas);
 });
 window.addEventListener("resize", reachWideFormulas);
+document.addEventListener("toggle", reachWideFormulas, true); /* folded ones have no width */
 
 /* The filter of the ledger. The page is a plain table without it; verdict, chapter and words
    also stand in the address, so that a filtered ledger can be linked to. */
