@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[1]
 
 
 def git(*words):
-    done = subprocess.run(("git", "-C", ROOT, *words), capture_output=True, text=True)
+    command = ("git", "-c", "safe.directory=*", "-C", ROOT, *words)
+    done = subprocess.run(command, capture_output=True, text=True)
     return done.stdout if done.returncode == 0 else sys.exit(done.stderr)
 
 
