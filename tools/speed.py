@@ -4,7 +4,7 @@ usage: python -m tools.speed [PAGE ...]      as in: chapters/lenet.html
 
 The network is Lighthouse's slow 4G, and the processor is slowed down to a phone of the
 middle of the market: fast machines more than slow ones, in the ranges that Lighthouse
-gives (https://github.com/GoogleChrome/lighthouse/blob/main/docs/throttling.md). Of three
+gives, https://github.com/GoogleChrome/lighthouse/blob/main/docs/throttling.md. Of three
 loads the best counts, because the machine may be busy. Each line has the bytes
 and requests of a page, its first and its largest contentful paint, its total blocking
 time (what tasks last beyond 50 ms each) from the first paint to the end of loading and
