@@ -18,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest
 NBVAL := $(PYTEST) -n $(JOBS) --dist loadfile --nbval --nbval-current-env \
 	--nbval-cell-timeout 1800 --nbval-sanitize-with tests/nbval_sanitize.cfg
 # Colab has neither what the site nor what a release needs.
-NOT_IN_COLAB := browser $(addprefix test_,$(addsuffix .py,api boxes_coco glossary lint \
+NOT_IN_COLAB := browser $(addprefix test_,$(addsuffix .py,api boxes_coco formulas glossary lint \
 	loading mutation narrow notebooks pages pictures plain_sphinx project release search speaking \
 	wheel workflows))
 WORKFLOWS := $(BIN)/uv run --quiet --no-project --with-requirements requirements/workflows.txt

@@ -24,7 +24,6 @@ UNFOLD = """async () => {
     document.querySelectorAll("details").forEach(details => details.open = true);
     const images = [...document.images];
     images.forEach(image => image.loading = "eager");
-    await window.MathJax?.startup?.promise;
     await document.fonts.ready;
     await Promise.all(images.map(image => image.decode().catch(() => {})));
 }"""

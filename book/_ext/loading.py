@@ -1,6 +1,6 @@
 """What a page loads, and when: scripts wait until it is parsed, pictures until they are
-near, MathJax is left out where there is no formula, and of the theme's style sheet the
-names of the 1,900 icons that no page shows, a third of its bytes.
+near, and the theme's style sheet leaves out the names of the 1,900 icons that no page
+shows, a third of its bytes.
 """
 
 import re
@@ -22,8 +22,7 @@ THEME = "_static/styles/pydata-sphinx-theme.css"
 
 
 def setup(app):
-    # behind sphinx.ext.mathjax, which adds its scripts by the same event
-    app.connect("html-page-context", lighten, priority=900)
+    app.connect("html-page-context", lighten, priority=900)  # after others add scripts
     app.connect("build-finished", drop_icons)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -34,8 +33,6 @@ def lighten(app, page, template, context, tree):
     body = SIZED.sub(r'\g<0>loading="lazy" ', body)
     context["body"] = SCROLLS.sub(r'\1 tabindex="-1"', body)
     scripts = context["script_files"]
-    if 'class="math' not in body:
-        scripts = [script for script in scripts if not is_mathjax(script)]
     if page != "search":  # whose scripts need the others at once
         scripts = [deferred(script) for script in scripts]
     context["script_files"] = scripts
@@ -47,11 +44,6 @@ def deferred(script):
         return script
     attributes = {**script.attributes, "defer": "defer"}
     return type(script)(script.filename, priority=script.priority, **attributes)
-
-
-def is_mathjax(script):
-    told = f"{script.filename} {script.attributes.get('body')}".lower()
-    return "mathjax" in told
 
 
 def drop_icons(app, problem):

@@ -1,43 +1,3 @@
-/* MathJax is fetched when all else is there, and sets a few formulas at a time, those near the
-   reader first: the page scrolls and answers meanwhile. */
-if (window.MathJax) {
-  const pause = (time) => new Promise((go) => setTimeout(go, time));
-  const pageReady = async () => {
-    const waiting = new Set(document.querySelectorAll(".math")), near = new Set();
-    let watch;
-    const looked = new Promise((go) => {
-      watch = new IntersectionObserver((seen) => {
-        for (const { isIntersecting, target } of seen)
-          near[isIntersecting && waiting.has(target) ? "add" : "delete"](target);
-        go();
-      }, { rootMargin: "50% 0px" });
-      waiting.forEach((formula) => watch.observe(formula));
-    });
-    await Promise.race([looked, pause(200)]); /* a page in the background is not looked at */
-    let since = performance.now();
-    while (waiting.size) {
-      const [first] = near.size ? near : waiting;
-      waiting.delete(first);
-      near.delete(first);
-      watch.unobserve(first);
-      await MathJax.typesetPromise([first]);
-      if (performance.now() - since > 16) {
-        await pause();
-        since = performance.now();
-      }
-    }
-    finish();
-  };
-  let finish;
-  const promise = new Promise((go) => (finish = go));
-  MathJax.startup = { pageReady, promise };
-  window.addEventListener("load", async () => {
-    await pause();
-    const { src } = document.getElementById("mathjax");
-    document.head.append(Object.assign(document.createElement("script"), { src }));
-  });
-}
-
 /* A formula that is wider than the page scrolls in itself, by keyboard too. */
 const reachWideFormulas = () => {
   const boxes = [...document.querySelectorAll('mjx-container[display="true"]')];
@@ -47,9 +7,7 @@ const reachWideFormulas = () => {
     else box.removeAttribute("tabindex");
   });
 };
-window.addEventListener("load", () => {
-  window.MathJax?.startup?.promise.then(reachWideFormulas);
-});
+window.addEventListener("load", () => document.fonts.ready.then(reachWideFormulas));
 window.addEventListener("resize", reachWideFormulas);
 document.addEventListener("toggle", reachWideFormulas, true); /* folded ones have no width */
 

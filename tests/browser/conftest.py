@@ -107,7 +107,7 @@ def visit(browser, address):
     """A function that opens a page of the site with every other host cut off.
 
     `with visit("book/index.html", width=390, scheme="dark") as page:` gives
-    Playwright's page, once it is loaded and its formulas are set, or after the earlier
+    Playwright's page, once it is loaded and its fonts are there, or after the earlier
     event that `wait` names; `page.seen` has the `foreign` requests, the `errors` of the
     console, the `failed` addresses, and the `files` of the site that it loaded.
     """
@@ -121,13 +121,12 @@ def visit(browser, address):
         return contexts[scheme, javascript]
 
     @contextmanager
-    def open_page(path, width=1280, scheme="light", javascript=True, wait="formulas"):
+    def open_page(path, width=1280, scheme="light", javascript=True, wait="fonts"):
         page = context(scheme, javascript).new_page()
         page.set_viewport_size({"width": width, "height": 900})
         page.seen = watch(page, address)
-        page.goto(address + path, wait_until=wait.replace("formulas", "load"))
-        if javascript and wait == "formulas":
-            page.evaluate("() => window.MathJax?.startup?.promise")
+        page.goto(address + path, wait_until=wait.replace("fonts", "load"))
+        if javascript and wait == "fonts":
             page.evaluate("() => document.fonts.ready")
         yield page
         page.close()

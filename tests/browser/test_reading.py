@@ -157,24 +157,6 @@ def test_the_drawers_of_a_phone_show_the_chapter_and_close_after_a_choice(visit)
         assert page.locator("#five-depths-one-table h2").evaluate(INSIDE)
 
 
-def test_formulas_in_view_are_set_first(visit):
-    path = "chapters/backpropagation.html#a-product-over-the-layers"
-    with visit(path, wait="commit") as page:
-        first = """new Promise(done => {
-            const look = () => {
-                const seen = document.querySelector("mjx-container");
-                if (!seen) return setTimeout(look);
-                const set = [...document.querySelectorAll("mjx-container")];
-                const near = set.filter(one =>
-                    Math.abs(one.getBoundingClientRect().top) < 2 * innerHeight);
-                done([near.length, set.length]);
-            };
-            look();
-        })"""
-        near, done = page.evaluate(first)
-        assert near / done > 0.5
-
-
 def test_the_first_tap_on_a_term_defines_it_and_the_second_follows_it(browser, address):
     context = browser.new_context(
         has_touch=True, viewport={"width": 390, "height": 844}

@@ -1,0 +1,85 @@
+r"""Formulas are set when the site is built: no page brings MathJax along.
+
+Sphinx writes them into the pages as TeX, \(x^2\). When all are written, MathJax sets
+them in a JavaScript engine, without a browser, and writes one style sheet with what
+these formulas need. A formula that MathJax cannot read fails the build.
+"""
+
+import json
+import re
+from contextlib import contextmanager
+from functools import cache
+from html import unescape
+from pathlib import Path
+from zlib import crc32
+
+from py_mini_racer import JSEvalException, mini_racer
+from sphinx.errors import ExtensionError
+from sphinx.ext.mathjax import html_visit_displaymath, html_visit_math
+
+HERE = Path(__file__).parent
+# In the order in which MathJax wants them.
+PARTS = ("core", "liteDOM", "tex", "chtml", "font", "assistive-mml")
+SHEET = "_static/formulas.css"
+FORMULA = re.compile(
+    r'(?P<open><(?P<tag>span|div) class="math [^>]*>\s*)'
+    r"\\[(\[](?P<tex>.*?)\\[)\]](?P<close></(?P=tag)>)",
+    re.DOTALL,
+)
+
+
+def setup(app):
+    # Sphinx's own renderer writes the same and puts MathJax on each page.
+    renderers = (html_visit_math, None), (html_visit_displaymath, None)
+    app.add_html_math_renderer("formulas", *renderers)
+    app.connect("build-finished", set_all, priority=900)  # after search.py reads TeX
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def set_all(app, problem):
+    if problem is None and app.builder.format == "html":
+        set_formulas(Path(app.outdir))
+
+
+def set_formulas(site):
+    """Set the formulas of all pages of a site, and write their style sheet."""
+    with mathjax() as call:
+        html = cache(lambda tex, display: call("html", tex, display))
+
+        def formula(match):
+            tex = unescape(match["tex"])
+            try:
+                done = html(tex, match["tag"] == "div")
+            except JSEvalException as error:
+                said = re.search("Error: (.*)", str(error))[1]
+                raise ExtensionError(f"{path}: MathJax: {said}: {tex}") from error
+            return match["open"] + done + match["close"]
+
+        pages = {}
+        for path in sorted(site.glob("**/*.html")):
+            text, count = FORMULA.subn(formula, path.read_text(encoding="utf-8"))
+            if count:
+                pages[path] = text
+        css = call("sheet")
+    Path(site, SHEET).write_text(css, encoding="utf-8")
+    for path, text in pages.items():
+        up = "../" * (len(path.relative_to(site).parts) - 1)
+        link = f'<link rel="stylesheet" href="{up}{SHEET}?v={crc32(css.encode()):x}" />'
+        path.write_text(
+            text.replace("</head>", f"{link}\n</head>", 1), encoding="utf-8"
+        )
+
+
+@contextmanager
+def mathjax():
+    """A function that calls those of formulas.js by their names."""
+
+    def code(part):
+        return (HERE / "mathjax" / f"{part}.js").read_text(encoding="utf-8")
+
+    with mini_racer() as engine:
+        parts = {part: code(part) for part in PARTS}
+        engine.eval(f"const parts = {json.dumps(parts)}")
+        engine.eval((HERE / "formulas.js").read_text(encoding="utf-8"))
+        engine.eval(code("startup"))
+        yield engine.call
