@@ -96,7 +96,8 @@ def test_links_in_raw_html_are_checked_too(host, tmp_path):
     ("name", "handler"),
     [
         *[("sharing", "draw_all"), ("search", "write_index")],
-        *[("loading", "drop_icons"), ("pictures", "compress_all")],
+        *[("loading", "drop_rules"), ("pictures", "compress_all")],
+        ("formulas", "set_all"),
     ],
 )
 def test_what_is_done_to_pages_at_the_end_waits_for_pages(

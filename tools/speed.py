@@ -104,8 +104,7 @@ def load(browser, address, rate):
         "Network.loadingFinished",
         lambda event: sizes.append(event["encodedDataLength"]),
     )
-    page.goto(address, timeout=60_000)  # the network may rest before scripts have run
-    page.wait_for_load_state("networkidle")
+    page.goto(address, wait_until="networkidle", timeout=60_000)
     page.wait_for_timeout(1000)
     found = page.evaluate(READ)
     context.close()
