@@ -15,5 +15,11 @@ var MathJax = {
   },
   chtml: { fontURL: "mathjax", matchFontHeight: false, scale: 1.12 },
 };
-const html = (tex, display) => MathJax.startup.adaptor.outerHTML(MathJax.tex2chtml(tex, { display }));
+const formulas = (list) => list.map(([tex, display]) => {
+  try {
+    return { html: MathJax.startup.adaptor.outerHTML(MathJax.tex2chtml(tex, { display })) };
+  } catch ({ message }) {
+    return { problem: message };
+  }
+});
 const sheet = () => MathJax.startup.adaptor.textContent(MathJax.chtmlStylesheet());

@@ -8,12 +8,11 @@ these formulas need. A formula that MathJax cannot read fails the build.
 import json
 import re
 from contextlib import contextmanager
-from functools import cache
 from html import unescape
 from pathlib import Path
 from zlib import crc32
 
-from py_mini_racer import JSEvalException, mini_racer
+from py_mini_racer import mini_racer
 from sphinx.errors import ExtensionError
 from sphinx.ext.mathjax import html_visit_displaymath, html_visit_math
 
@@ -43,31 +42,32 @@ def set_all(app, problem):
 
 def set_formulas(site):
     """Set the formulas of all pages of a site, and write their style sheet."""
+    texts = {path: path.read_text(encoding="utf-8") for path in site.glob("**/*.html")}
+    pages = {path: text for path, text in texts.items() if FORMULA.search(text)}
+    matches = (match for text in pages.values() for match in FORMULA.finditer(text))
+    found = sorted({tex(match) for match in matches})
     with mathjax() as call:
-        html = cache(lambda tex, display: call("html", tex, display))
-
-        def formula(match):
-            tex = unescape(match["tex"])
-            try:
-                done = html(tex, match["tag"] == "div")
-            except JSEvalException as error:
-                said = re.search("Error: (.*)", str(error))[1]
-                raise ExtensionError(f"{path}: MathJax: {said}: {tex}") from error
-            return match["open"] + done + match["close"]
-
-        pages = {}
-        for path in sorted(site.glob("**/*.html")):
-            text, count = FORMULA.subn(formula, path.read_text(encoding="utf-8"))
-            if count:
-                pages[path] = text
+        html = dict(zip(found, call("formulas", found), strict=True))
         css = call("sheet")
+
+    def formula(match):
+        done = html[tex(match)]
+        if "problem" in done:
+            problem = f"{path}: MathJax: {done['problem']}: {tex(match)[0]}"
+            raise ExtensionError(problem)
+        return match["open"] + done["html"] + match["close"]
+
     Path(site, SHEET).write_text(css, encoding="utf-8")
     for path, text in pages.items():
         up = "../" * (len(path.relative_to(site).parts) - 1)
         link = f'<link rel="stylesheet" href="{up}{SHEET}?v={crc32(css.encode()):x}" />'
-        path.write_text(
-            text.replace("</head>", f"{link}\n</head>", 1), encoding="utf-8"
-        )
+        done = FORMULA.sub(formula, text).replace("</head>", f"{link}\n</head>", 1)
+        path.write_text(done, encoding="utf-8")
+
+
+def tex(match):
+    """The TeX of a formula, and whether it stands on a line of its own."""
+    return unescape(match["tex"]), match["tag"] == "div"
 
 
 @contextmanager

@@ -3,7 +3,9 @@ sentence of book/descriptions.yml, and a card with both, drawn when the site is 
 and what a reference manager reads.
 """
 
+import os
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -57,11 +59,14 @@ def card(page):
 
 def draw_all(app, problem):
     if problem is None and app.builder.format == "html":
-        book = app.config.ogp_site_name
-        for page, text in descriptions().items():
-            if page in app.env.titles:
-                drawn = draw(app.env.titles[page].astext(), text, book)
-                drawn.save(Path(app.outdir, "_static", card(page)), optimize=True)
+        book, titles = app.config.ogp_site_name, app.env.titles
+
+        def write(page):
+            drawn = draw(titles[page].astext(), descriptions()[page], book)
+            drawn.save(Path(app.outdir, "_static", card(page)), optimize=True)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow lets others work
+            list(pool.map(write, titles.keys() & descriptions()))
 
 
 def draw(title, text, book):
