@@ -31,7 +31,7 @@ def test_the_still_form_has_every_network_its_ends_and_two_epochs():
     found = still_rows(figures.depth(ROWS).form)
     assert list(found) == [
         *("plain-8", "residual-8", "plain-20", "residual-20"),
-        *("plain-56", "plain-56, rate 0.03", "residual-56"),
+        *("plain-32", "residual-32", "plain-56", "plain-56, rate 0.03", "residual-56"),
     ]
     (row,) = picked("plain", 8)
     ends = (row["end_train_error"], row["end_test_error"])
@@ -44,9 +44,13 @@ def test_the_still_form_has_every_network_its_ends_and_two_epochs():
 
 def test_the_script_gets_every_run_in_hundredths_of_a_percent():
     found = data(figures.depth(ROWS).form)
-    assert (found["depths"], found["epochs"], found["rate"]) == ([8, 20, 56], 20, 0.1)
+    assert (found["depths"], found["epochs"], found["rate"]) == (
+        [8, 20, 32, 56],
+        20,
+        0.1,
+    )
     assert {of["kind"] for of in found["series"]} == {*KINDS}
-    assert sum(len(of["train"]["runs"]) for of in found["series"]) == 15
+    assert sum(len(of["train"]["runs"]) for of in found["series"]) == 17
     for of in found["series"]:
         rows = picked(of["kind"], of["depth"], of["rate"])
         for error in ("train", "test"):
@@ -96,5 +100,5 @@ def test_it_is_small_the_same_in_every_run_and_needs_no_other_host():
     assert len(html.encode()) < 24_000
     elsewhere = r"https?://(?!www.w3.org/2000/svg)|src=|href=|@import|url\("
     assert not re.search(elsewhere, html)
-    said = "Plain against residual networks of 8, 20 or 56 layers, on the page."
+    said = "Plain against residual networks of 8, 20, 32 or 56 layers, on the page."
     assert repr(figures.depth(ROWS)) == said

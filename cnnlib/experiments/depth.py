@@ -80,6 +80,7 @@ DEPTH_SETTINGS = [
 ]
 DEPTH_SETTINGS += runs(0, *(f"{kind}-8" for kind in SERIES))
 DEPTH_SETTINGS += runs(0, "plain-56", rate=0.03)
+DEPTH_SETTINGS += runs(0, *(f"{kind}-32" for kind in SERIES))
 CODE = (
     *(stochastic_cifar, stem_alone, vgg, vgg_stages, vgg_stage, dense_layers),
     *(plain_cifar, resnet_cifar, _body, _network, residual, shortcut),
