@@ -36,6 +36,8 @@ def test_the_help_describes_the_command_its_networks_and_its_options(
     for part in (
         "--data FOLDER pictures in FOLDER/train/CLASS and FOLDER/val/CLASS (Fashion-",
         "--schedule {one-cycle,cosine,constant} (one-cycle)",
+        "--weights torchvision|FILE to begin with: torchvision (ImageNet's, fetched), ",
+        "--freeze STAGES how many stages keep those weights, from the first on (0)",
         "--workers WORKERS processes that decode a folder's pictures (up to 4, one ",
         "--checkpoints FOLDER where the run is kept (runs/NETWORK)",
     ):
@@ -81,6 +83,12 @@ def test_the_least_of_everything_is_allowed(parse):
         with pytest.raises(ValueError, match=f"^--{name.replace('_', '-')} -?[01]: "):
             options.check(chosen, 1)
         setattr(chosen, name, least)
+
+
+def test_only_trained_weights_can_be_kept(parse):
+    options.check(parse("lenet", "--freeze=2", "--weights=torchvision"), 1)
+    with pytest.raises(ValueError, match="--freeze 2 keeps trained layers: name some"):
+        options.check(parse("lenet", "--freeze=2"), 1)
 
 
 @pytest.mark.parametrize("rate", ["0", "-1", "inf", "nan"])
