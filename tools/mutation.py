@@ -54,7 +54,7 @@ TESTS = {
         "not (two_processes or was_killed or a_worker)",
     ],
     "cnnlib/train/checkpoints.py": [
-        *("tests/test_train_command.py", "-k"),
+        *("tests/test_train_checkpoints.py", "tests/test_train_command.py", "-k"),
         "(checkpoint or full_disk or torch_cannot) and not network",
     ],
     "cnnlib/train/options.py": ["tests/test_train_options.py"],
