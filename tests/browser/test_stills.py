@@ -15,7 +15,7 @@ from tests.browser.conftest import LIVE, assert_accessible
 # Modules with a FIGURE that asks for a guess, and the rows of its still form.
 ASKING = {
     test_ascent: 17,
-    test_depth_figure: 8,
+    test_depth_figure: 10,
     test_detection_figure: 7,
     test_verification_figure: 5,
 }
