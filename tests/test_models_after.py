@@ -208,6 +208,8 @@ def test_blocks_of_telephones_by_hand():
     assert numel(narrow) == 8 * 48 + 9 * 48 + 48 * 8 + 2 * (48 + 48 + 8)
     first = mobile_block(8, 4, 1, 1)  # nothing to widen
     assert numel(first) == 9 * 8 + 8 * 4 + 2 * (8 + 4)
+    twice = mobile_block(8, 4, 1, 2)
+    assert numel(twice) == 8 * 16 + 9 * 16 + 16 * 4 + 2 * (16 + 16 + 4)
     gated = efficient_block(8, 8, 1, 6, 5)
     more = (25 - 9) * 48 + 2 * 48 * 2 + 48 + 2
     assert numel(gated) - numel(narrow) == more
