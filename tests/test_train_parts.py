@@ -62,11 +62,11 @@ def test_one_process_joins_nobody(called):
 
 
 def test_a_process_of_torchrun_joins_the_others_and_leaves_them(called, monkeypatch):
-    monkeypatch.setenv("RANK", "2")
-    monkeypatch.setenv("WORLD_SIZE", "3")
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
     called.initialised = True
     assert command.main() == "the network"
-    assert called.log == ["reuse", "join", ("run", "lenet", 2, 3), "leave"]
+    assert called.log == ["reuse", "join", ("run", "lenet", 1, 2), "leave"]
 
 
 @pytest.mark.parametrize(
@@ -118,18 +118,23 @@ def test_a_process_takes_the_device_of_its_number(monkeypatch, accelerator):
     ("augment", "flip", "crop"), [([], False, 0), (["--augment"], True, 2)]
 )
 def test_a_process_gets_its_share_of_fashion_mnist(parse, augment, flip, crop):
-    chosen = parse("nin_small", *LENET[1:], "--batch-size", "12", *augment)
+    chosen = parse("resnet_cifar20", *LENET[1:], "--batch-size", "12", *augment)
     training, held_out, model = command._batches(chosen, None, 1, 3)
     for batches, total, shuffled in ((training, 40, True), (held_out, 20, False)):
         assert (batches.batch_size, batches.rank, batches.world_size) == (4, 1, 3)
         assert (batches.share.rank, batches.share.world_size) == (1, 3)
         assert (batches.share.total, batches.share.shuffle) == (total, shuffled)
-        assert batches.size == 28 and batches.device == train.device()
+        assert batches.size == 32 and batches.device == train.device()
     assert (training.flip, training.crop) == (flip, crop)
     assert not held_out.flip and not held_out.crop
     assert model == {
-        **{"network": "nin_small", "in_channels": 1, "num_classes": 10, "size": 28},
-        **{"classes": [*data.CLASSES], "mean": [data.MEAN], "std": [data.STD]},
+        **{"network": "resnet_cifar20", "in_channels": 1, "num_classes": 10},
+        **{
+            "size": 32,
+            "classes": [*data.CLASSES],
+            "mean": [data.MEAN],
+            "std": [data.STD],
+        },
         "whole": True,
     }
 
@@ -322,7 +327,10 @@ def steps(monkeypatch):
     return given
 
 
-def test_a_run_gives_fit_what_the_options_say(parse, steps, tmp_path, capsys):
+def test_a_run_gives_fit_what_the_options_say(
+    parse, steps, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(command, "tqdm", Shown)
     line = [*LENET, "--batch-size", "10", "--epochs", "2", "--seed", "3", "--lr", "0.5"]
     line += ["--optimizer", "momentum", "--weight-decay", "0.25", "--init", "lecun"]
     line += ["--schedule", "cosine", "--checkpoints", tmp_path / "kept"]
@@ -331,6 +339,7 @@ def test_a_run_gives_fit_what_the_options_say(parse, steps, tmp_path, capsys):
     given, first, second = steps
     assert given[0] is net and given[3] == 2 and given[7] == 0
     assert len(given[1]) == 4 and len(given[2]) == 2
+    assert given[1].bar.settings["disable"] is None
     assert given[5:7] == (models.find("lenet").loss, "cosine")
     (group,) = given[4].param_groups
     assert (group["lr"], group["weight_decay"], group["momentum"]) == (0.5, 0.25, 0.9)
