@@ -292,7 +292,7 @@ def test_the_command_trains_the_last_stage_on_pictures_in_the_weights_colours(
     command("resnet_small", *first)
     more = ["--data", pictures, "--weights", tmp_path / "a", "--freeze", "4"]
     out = command("resnet_small", *common, *more, "--checkpoints", tmp_path / "b")
-    assert "there for 10 classes, begins anew for 2\n" in out
+    assert f"{tmp_path / 'a'}: " in out and "for 10 classes, begins anew for 2\n" in out
     assert "resnet_small: 307,042 parameters (306,784 frozen), 1 x" in out
     source, new = (checkpoints.latest(tmp_path / name) for name in "ab")
     assert (new["model"]["mean"], new["model"]["std"]) == ([data.MEAN], [data.STD])
