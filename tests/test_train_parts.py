@@ -154,6 +154,17 @@ def test_a_process_gets_its_share_of_a_folder(parse, pictures, monkeypatch):
     assert (model["in_channels"], model["num_classes"], model["size"]) == (3, 2, 28)
 
 
+@pytest.mark.parametrize("own", [True, False], ids=["a folder", "garments"])
+def test_pictures_are_normalised_as_those_the_weights_have_seen(parse, pictures, own):
+    where = ["--data", pictures, "--workers", "0"] if own else LENET[1:]
+    given = SimpleNamespace(mean=[0.25], std=[0.75])
+    *batches, model = command._batches(parse("nin_small", *where), given, 0, 1)
+    for some in batches:
+        asked = (some.mean, some.std)
+        assert asked == (([0.25], [0.75]) if own else (0.25, 0.75))
+    assert (model["mean"], model["std"]) == ([0.25], [0.75])
+
+
 def found(train, test, others=()):
     """The line on these numbers of pictures."""
     training, held_out = (
