@@ -183,16 +183,19 @@ def runs():
 
 @pytest.mark.parametrize(("name", "setting"), list(runs()))
 def test_an_experiment_runs_on_the_gpu(gpu, name, setting, monkeypatch, tmp_path):
-    monkeypatch.setattr(experiments.depth, "RUNS", tmp_path)
+    for module in (experiments.depth, experiments.looks_linear):
+        monkeypatch.setattr(module, "RUNS", tmp_path)
     job = experiments.find(name)
     known = set(inspect.signature(job.run).parameters)
     if "size" in known:  # what it is trained with
         known |= {"images", "tests", "epochs"}
-    if name == "why-residual-inside":  # it measures trained networks, and tests none
-        known.remove("tests")
+    if name == "why-residual-inside" or name.startswith("looks-linear"):
+        known.remove("tests")  # they measure networks, or compare their losses
     sizes = {key: value for key, value in SIZES.items() if key in known}
     if name == "why-residual-lesions":
         sizes["pictures"] = (0, 1)
+    if name.startswith("looks-linear"):
+        sizes["depth"] = 8
     if name in ("transfer-law", "transfer-source"):
         sizes["sizes"] = (5,)
         monkeypatch.setattr(transfer, "cats", partial(transfer.cats, most=5))

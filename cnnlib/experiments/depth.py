@@ -20,9 +20,12 @@ from cnnlib.models.resnet import (
 from cnnlib.models.resnet_cifar import (
     WIDTHS,
     Subsampled,
+    Sum,
     _body,
     _network,
     plain_cifar,
+    pre_activation,
+    preact_cifar,
     residual,
     resnet_cifar,
     shortcut,
@@ -57,6 +60,7 @@ def stem_alone(depth, in_channels):
 SERIES = ("plain", "residual")
 KINDS = dict(zip(SERIES, (plain_cifar, resnet_cifar), strict=True))
 KINDS |= {
+    "pre-activation": preact_cifar,
     "stochastic depth": stochastic_cifar,
     "VGG": vgg,
     "stem": stem_alone,
@@ -166,3 +170,12 @@ def depth_series(kind, depth, seed, rate, tests=10_000, **size):
         "end_train_error": 1 - train.evaluate(net, seen),
         "end_test_error": 1 - train.evaluate(net, unseen),
     }
+
+
+# Beside the residual networks above, by the same recipe; an experiment of its own, for
+# the code of its blocks is none of theirs.
+pre_activation_series = experiment(
+    "depth-pre-activation",
+    runs(0, *(f"pre-activation-{depth}" for depth in (8, 20, 32, 56))),
+    (*(recipe, curves, *CODE), *(preact_cifar, pre_activation, Sum)),
+)(depth_series.run)
