@@ -51,7 +51,8 @@ TESTS = {
     ],
     "cnnlib/train/__main__.py": [
         *("tests/test_train_parts.py", "tests/test_train_command.py"),
-        *("tests/test_weights.py", "-k", "not (two_processes or was_killed or a_worker)"),
+        *("tests/test_weights.py", "-k"),
+        "not (two_processes or was_killed or a_worker)",
     ],
     "cnnlib/train/checkpoints.py": [
         *("tests/test_train_checkpoints.py", "tests/test_train_command.py", "-k"),
