@@ -9,7 +9,7 @@
   const FEW = 3;
   const RANKING = { metaWeights: { title: 10, names: 8, related: 3, verdict: 0, at: 0, home: 0 } };
   const SMALL = new Set(("a an and are can do does for from how i in is it its many much of on or " +
-    "should the there to was were what when where which who why with you your").split(" "));
+    "should the there to vs was were what when where which who why with you your").split(" "));
 
   let loading;
   const engine = () => (loading ??= import(new URL(`${root}pagefind/pagefind.js`, location)).then(async (found) => {
