@@ -266,8 +266,8 @@ def test_all_parts_run_and_those_that_fail_are_listed(tmp_path):
 
 
 LAYOUT = {
-    *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT),
-    *(tokenize.DEDENT, tokenize.ENCODING, tokenize.ENDMARKER),
+    *(tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT),
+    *(tokenize.ENCODING, tokenize.ENDMARKER),
 }
 
 
@@ -276,6 +276,8 @@ def lines_of_code(path):
     lines, before = set(), tokenize.ENCODING
     with path.open("rb") as file:
         for token in tokenize.tokenize(file.readline):
+            if token.type in (tokenize.COMMENT, tokenize.NL):
+                continue  # between two strings in brackets, too
             docstring = token.type == tokenize.STRING and before in LAYOUT
             if token.type not in LAYOUT and not docstring:
                 lines.update(range(token.start[0], token.end[0] + 1))
@@ -289,10 +291,12 @@ def test_lines_of_code_are_counted_without_words_about_it(tmp_path):
     assert lines_of_code(path) == 1
     path.write_text('x = """a\nb"""  # two\n')
     assert lines_of_code(path) == 2
+    path.write_text('# so\n"""Doc."""\nx = (\n    "a"  # two\n    f"{x}"\n)\n')
+    assert lines_of_code(path) == 4
 
 
 def test_networks_and_core_can_be_read_in_an_evening():
-    """Less than 2,700 lines, without experiments, trials of exercises, live figures,
+    """Less than 2,750 lines, without experiments, trials of exercises, live figures,
     drawings, ledger and command."""
     package = form.ROOT / "cnnlib"
     command = ("train/__main__.py", "train/options.py", "predict.py")
@@ -305,7 +309,7 @@ def test_networks_and_core_can_be_read_in_an_evening():
         *command,
     )
     extra = {path for pattern in beside for path in package.glob(pattern)}
-    assert sum(map(lines_of_code, set(package.rglob("*.py")) - extra)) < 2_700
+    assert sum(map(lines_of_code, set(package.rglob("*.py")) - extra)) < 2_750
 
 
 def test_every_deliberate_break_still_has_its_place():
