@@ -60,3 +60,19 @@ def test_a_kernel_leaves_nothing_in_the_temporary_folder(tmp_path):
     env = {**os.environ, "TMPDIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, check=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_child_that_ends_leaves_the_folder_to_its_parent(tmp_path):
+    """From Python 3.13 on, a worker of a loader forgets what is done at the end."""
+    code = (
+        "import atexit, multiprocessing, tools.execute\n"
+        "folder = tools.execute.scratch()\n"
+        "fork = multiprocessing.get_context('fork')\n"
+        "child = fork.Process(target=atexit._clear)\n"
+        "child.start()\n"
+        "child.join()\n"
+        "assert child.exitcode == 0 and folder.is_dir()\n"
+    )
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, check=True)
+    assert not list(tmp_path.iterdir())

@@ -5,6 +5,7 @@ import atexit
 import datetime
 import math
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -63,10 +64,11 @@ def kernel_env():
 
 @cache
 def scratch():
-    """A folder for what kernels leave behind; it goes when this process ends."""
-    folder = tempfile.TemporaryDirectory(prefix="cnn-")
-    atexit.register(folder.cleanup)
-    return Path(folder.name)
+    """A folder for what kernels leave behind; it goes when this process ends. It is no
+    TemporaryDirectory, which a forked child would take along when it ends."""
+    folder = Path(tempfile.mkdtemp(prefix="cnn-"))
+    atexit.register(shutil.rmtree, folder)
+    return folder
 
 
 def sockets():
