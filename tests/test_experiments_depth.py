@@ -8,6 +8,7 @@ from cnnlib.experiments import depth
 from cnnlib.experiments.depth import (
     DEPTH_SETTINGS,
     KINDS,
+    PRE_ACTIVATION_SETTINGS,
     SERIES,
     curves,
     recipe,
@@ -92,11 +93,12 @@ def test_what_was_trained_to_the_end_is_not_trained_again(tmp_path, monkeypatch)
 
 
 def test_twenty_and_fiftysix_layers_are_run_with_three_seeds():
-    for kind in SERIES:
+    settings = DEPTH_SETTINGS + PRE_ACTIVATION_SETTINGS[1:]  # the first is a control
+    for kind in (*SERIES, "pre-activation"):
         for layers in (20, 56):
             seeds = [
                 s["seed"]
-                for s in DEPTH_SETTINGS
+                for s in settings
                 if (s["kind"], s["depth"], s["rate"]) == (kind, layers, 0.1)
             ]
             assert sorted(seeds) == [0, 1, 2]
