@@ -173,8 +173,8 @@ def depth_series(kind, depth, seed, rate, tests=10_000, **size):
 
 
 # Beside the residual networks above, by the same recipe; an experiment of its own, for
-# the code of its blocks is none of theirs. Two residual networks are trained
-# again, on the same machine and in the same precision as these.
+# the code of its blocks is none of theirs. Two residual networks are trained again, on
+# the same machine and in the same precision as these.
 PRE_ACTIVATION_SETTINGS = [
     *runs(0, "residual-20", "residual-56"),
     *runs(0, *(f"pre-activation-{d}" for d in (8, 20, 32, 56))),
