@@ -114,6 +114,12 @@ def test_a_process_takes_the_device_of_its_number(monkeypatch, accelerator):
     assert chosen == [3] * accelerator + ["joined"]
 
 
+def test_the_margin_of_moved_garments_is_a_fourteenth_of_their_size(parse):
+    chosen = parse("vgg11", *LENET[1:], "--augment")
+    training, *_ = command._batches(chosen, None, 0, 1)
+    assert (training.size, training.crop) == (224, 16)
+
+
 @pytest.mark.parametrize(
     ("augment", "flip", "crop"), [([], False, 0), (["--augment"], True, 2)]
 )
