@@ -49,6 +49,12 @@ def test_this_machine_can_be_talked_to():
     assert Path(__file__).read_text().startswith('"""')
 
 
+def run_and_find_nothing_left(code, temporary):
+    env = {**os.environ, "TMPDIR": str(temporary)}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, check=True)
+    assert not list(temporary.iterdir())
+
+
 def test_a_kernel_leaves_nothing_in_the_temporary_folder(tmp_path):
     code = (
         "from nbformat.v4 import new_code_cell, new_notebook\n"
@@ -57,9 +63,7 @@ def test_a_kernel_leaves_nothing_in_the_temporary_folder(tmp_path):
         " new_code_cell('c.cache_dir()')]\n"
         "new_client(new_notebook(cells=cells)).execute(env=kernel_env())\n"
     )
-    env = {**os.environ, "TMPDIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, check=True)
-    assert not list(tmp_path.iterdir())
+    run_and_find_nothing_left(code, tmp_path)
 
 
 def test_a_child_that_ends_leaves_the_folder_to_its_parent(tmp_path):
@@ -73,6 +77,4 @@ def test_a_child_that_ends_leaves_the_folder_to_its_parent(tmp_path):
         "child.join()\n"
         "assert child.exitcode == 0 and folder.is_dir()\n"
     )
-    env = {**os.environ, "TMPDIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, check=True)
-    assert not list(tmp_path.iterdir())
+    run_and_find_nothing_left(code, tmp_path)
