@@ -6,6 +6,7 @@ import torch
 from cnnlib import costs, data
 from cnnlib.experiments import depth
 from cnnlib.experiments.depth import (
+    CONTROLS,
     DEPTH_SETTINGS,
     KINDS,
     PRE_ACTIVATION_SETTINGS,
@@ -92,9 +93,16 @@ def test_what_was_trained_to_the_end_is_not_trained_again(tmp_path, monkeypatch)
         to_the_end("plain", 8, 1, **size)  # another seed is another run
 
 
-def test_twenty_and_fiftysix_layers_are_run_with_three_seeds():
-    settings = DEPTH_SETTINGS + PRE_ACTIVATION_SETTINGS[2:]  # before, the controls
-    for kind in (*SERIES, "pre-activation"):
+@pytest.mark.parametrize(
+    ("settings", "kinds"),
+    [
+        (DEPTH_SETTINGS, SERIES),
+        (PRE_ACTIVATION_SETTINGS, ["pre-activation"]),
+        (CONTROLS, ["residual"]),
+    ],
+)
+def test_twenty_and_fiftysix_layers_are_run_with_three_seeds(settings, kinds):
+    for kind in kinds:
         for layers in (20, 56):
             seeds = [
                 s["seed"]

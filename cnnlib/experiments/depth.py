@@ -172,17 +172,19 @@ def depth_series(kind, depth, seed, rate, tests=10_000, **size):
     }
 
 
-# Beside the residual networks above, by the same recipe; an experiment of its own, for
-# the code of its blocks is none of theirs. Two residual networks are trained again, on
-# the same machine and in the same precision as these.
+# Beside the networks above, by the same recipe; an experiment of its own, for the code
+# of its blocks is none of theirs. Those above had bfloat16: the controls are trained
+# again, on the same machine and in the same precision as these.
+CONTROLS = [
+    run for seed in range(3) for run in runs(seed, "residual-20", "residual-56")
+]
 PRE_ACTIVATION_SETTINGS = [
-    *runs(0, "residual-20", "residual-56"),
     *runs(0, *(f"pre-activation-{d}" for d in (8, 20, 32, 56))),
     *runs(1, "pre-activation-20", "pre-activation-56"),
     *runs(2, "pre-activation-20", "pre-activation-56"),
 ]
 pre_activation_series = experiment(
     "depth-pre-activation",
-    PRE_ACTIVATION_SETTINGS,
+    PRE_ACTIVATION_SETTINGS + CONTROLS,
     (*(recipe, curves, *CODE), *(preact_cifar, pre_activation, Sum)),
 )(depth_series.run)
