@@ -72,15 +72,22 @@ def test_the_chains_differ_in_their_normalisation_only():
     assert kinds["plain"] == ["Conv2d", "ReLU"] * 4
 
 
-def test_two_controls_add_one_thing_to_the_chain_with_batch_norm_before_each_relu():
-    before, centred, end = (
+def test_three_controls_add_one_thing_to_the_chain_with_batch_norm_before_each_relu():
+    before, centred, end, scaled = (
         [type(m).__name__ for m in batch_norm.chain(variant)]
-        for variant in ("before", "centred", "end")
+        for variant in ("before", "centred", "end", "scaled")
     )
     assert [kind for kind in centred if kind != "Centre"] == before
     assert centred[:4] == ["Conv2d", "BatchNorm2d", "ReLU", "Centre"]
     assert centred.count("Centre") == 10
     assert end == [*before[:-3], "BatchNorm2d", *before[-3:]]
+    assert scaled == [*before[:-3], "Scale", *before[-3:]]
+
+
+def test_the_constant_makes_up_for_what_a_relu_takes_from_the_spread():
+    torch.manual_seed(0)
+    values = batch_norm.Scale()(torch.randn(1_000_000).relu())
+    assert values.std() == pytest.approx(1, abs=0.01)
 
 
 def test_centring_takes_the_mean_out_and_leaves_the_scale():

@@ -1,6 +1,7 @@
 """Batch normalisation: LeNet with and without, learning rates, noise, small batches."""
 
 import copy
+import math
 from itertools import product
 
 import torch
@@ -81,11 +82,19 @@ class Centre(nn.Module):
         return x - mean.to(x.dtype).view(1, -1, 1, 1)
 
 
+class Scale(nn.Module):
+    """Brings back to 1 the standard deviation that a ReLU leaves of normal numbers, by
+    one constant."""
+
+    def forward(self, x):
+        return x / math.sqrt(1 / 2 - 1 / (2 * math.pi))
+
+
 def chain(variant):
     """Ten 3x3 convolutions without a shortcut, (N, 1, 28, 28) -> (N, 10): "plain",
     batch norm "before" or "after" each ReLU, or before it with "noise" between; before
-    it with the mean taken out again after each ReLU ("centred"), or with one more batch
-    norm at the "end", in front of the classifier."""
+    it with the mean taken out again after each ReLU ("centred"), or with one thing more
+    in front of the classifier: a batch norm ("end") or a constant ("scaled")."""
     layers, channels = [], 1
     for index in range(10):
         out = 16 if index < 5 else 32
@@ -99,17 +108,20 @@ def chain(variant):
             "noise": [nn.BatchNorm2d(out), Noise(), nn.ReLU()],
             "centred": [nn.BatchNorm2d(out), nn.ReLU(), Centre(out)],
             "end": [nn.BatchNorm2d(out), nn.ReLU()],
+            "scaled": [nn.BatchNorm2d(out), nn.ReLU()],
         }[variant]
         channels = out
     if variant == "end":
         layers.append(nn.BatchNorm2d(channels))
+    if variant == "scaled":
+        layers.append(Scale())
     head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10)]
     return nn.Sequential(*layers, *head).apply(init.he)
 
 
 COMMON = (init.he, data.Batches, train.fit, train.evaluate)
 LENETS = (normalised_lenet, remeasured, lag, norms, _dense, lenet_notes, *COMMON)
-CHAINS = (chain, Noise, Centre, *COMMON)
+CHAINS = (chain, Noise, Centre, Scale, *COMMON)
 
 
 @experiment(
@@ -157,6 +169,7 @@ def with_and_without(norm, schedule, seed, images=60_000, tests=10_000, epochs=5
             ("after", (0.003, 0.01, 0.03, 0.1, 1.0)),
             ("centred", (0.01, 0.1)),
             ("end", (0.01, 0.1)),
+            ("scaled", (0.01, 0.1)),
         ]
         for rate, seed in product(rates, range(3))
     ],
