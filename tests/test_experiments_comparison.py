@@ -26,7 +26,10 @@ def test_every_network_of_the_book_that_is_small_takes_part_with_three_seeds():
     small = [name for name in models.names() if name.endswith("_small")]
     assert sorted(RATES) == sorted(["lenet", *small])
     assert sorted({s["seed"] for s in SETTINGS}) == [0, 1, 2]
-    assert len(SETTINGS) == 3 * len(RATES)
+    assert len(SETTINGS) == 9 * len(RATES)
+    for network, rate in RATES.items():
+        rates = [s["rate"] for s in SETTINGS if s["network"] == network]
+        assert min(rates) < rate < max(rates)
 
 
 def test_a_network_is_tested_when_its_seconds_are_over_and_goes_on(clock):

@@ -38,9 +38,10 @@ RATES = {
 }
 MARKS = (0.75, 1.5, 3, 6)  # seconds after which a network is tested
 SETTINGS = [
-    {"network": network, "rate": rate, "seed": seed}
+    {"network": network, "rate": factor * rate, "seed": seed}
     for seed in range(3)
     for network, rate in RATES.items()
+    for factor in (0.5, 1, 2)
 ]
 DEPENDS = (
     *(init.he, data.Batches, train.evaluate, lenet, alexnet_small, dense_layers),
