@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from cnnlib import models, train
+from cnnlib import experiments, models, train
 from cnnlib.experiments import comparison
 from cnnlib.experiments.comparison import RATES, SETTINGS, equal_seconds
 
@@ -26,10 +26,19 @@ def test_every_network_of_the_book_that_is_small_takes_part_with_three_seeds():
     small = [name for name in models.names() if name.endswith("_small")]
     assert sorted(RATES) == sorted(["lenet", *small])
     assert sorted({s["seed"] for s in SETTINGS}) == [0, 1, 2]
-    assert len(SETTINGS) == 9 * len(RATES)
-    for network, rate in RATES.items():
-        rates = [s["rate"] for s in SETTINGS if s["network"] == network]
-        assert min(rates) < rate < max(rates)
+    assert len(SETTINGS) == 3 * sum(map(len, RATES.values()))
+    for rates in RATES.values():
+        assert rates == tuple(rates[0] * 2**n for n in range(len(rates)))
+
+
+def test_every_network_had_rates_below_and_above_its_best():
+    ends = {}
+    for row in experiments.load("comparison")["rows"]:
+        rates = ends.setdefault(row["setting"]["network"], {})
+        accuracy = row["marks"][-1]["accuracy"]
+        rates[row["setting"]["rate"]] = rates.get(row["setting"]["rate"], 0) + accuracy
+    for rates in ends.values():
+        assert min(rates) < max(rates, key=rates.get) < max(rates)
 
 
 def test_a_network_is_tested_when_its_seconds_are_over_and_goes_on(clock):
