@@ -32,7 +32,7 @@ RATES = {
     "lenet": (2.5e-3, 5e-3, 1e-2, 2e-2, 4e-2),
     "alexnet_small": (1e-3, 2e-3, 4e-3),
     "nin_small": (1e-3, 2e-3, 4e-3),
-    "vgg_small": (1e-3, 2e-3, 4e-3, 8e-3),
+    "vgg_small": (1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2),
     "googlenet_small": (7.5e-4, 1.5e-3, 3e-3, 6e-3),
     "resnet_small": (1.25e-3, 2.5e-3, 5e-3, 1e-2, 2e-2),
     "densenet_small": (5e-3, 1e-2, 2e-2),
